@@ -1,0 +1,31 @@
+"""Builds the auth service."""
+
+from flask import Flask
+
+from services.auth import internal_routes, routes, session_routes
+from services.auth.parts import ROOM, build_parts
+from services.auth.settings import Settings
+from shared.blueprint import document
+from shared.guards import refuse_unguarded_views, use_tokens
+from shared.health import add_health
+from shared.keys import KeySet
+from shared.serving import settings_or_exit
+from shared.web import create_app as create_web_app
+
+# Less than the gateway's ten seconds, so that the service that is slow is the one that says so.
+BUDGET_SECONDS = 9.0
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The auth service as a WSGI application, with settings from the environment unless they are given."""
+    parts = build_parts(settings or settings_or_exit(Settings.read))
+    keys = KeySet(parts.signing_keys.jwks)
+    app = create_web_app(ROOM, budget=BUDGET_SECONDS)
+    app.extensions["parts"] = parts
+    use_tokens(app, keys, parts.settings.token_issuer)
+    document(app, routes.blueprint, session_routes.blueprint, internal_routes.blueprint)
+    app.register_blueprint(internal_routes.well_known)
+    add_health(app, {"database": parts.database.answers, "signing key": lambda: bool(parts.signing_keys.signer())})
+    refuse_unguarded_views(app)
+    keys.start()
+    return app

@@ -1,0 +1,12 @@
+"""How gunicorn serves auth: threads, because its work is SQL and hashing that releases the interpreter."""
+
+import os
+
+from shared.serving import gunicorn_settings
+
+_settings = gunicorn_settings("services.auth")
+globals().update(_settings)
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = int(os.environ.get("THREADS", "16"))

@@ -1,0 +1,5 @@
+"""The history of auth's database."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent

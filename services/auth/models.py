@@ -1,0 +1,108 @@
+"""The tables of auth's own database."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Moment = DateTime(timezone=True)
+
+
+class Base(DeclarativeBase):
+    """What the tables of this room have in common."""
+
+    type_annotation_map = {str: Text, datetime: Moment, bytes: LargeBinary, dict[str, Any]: JSONB}
+
+
+class Account(Base):
+    """Somebody who can sign in. `email` is canonical (see `emails`), and unique as stored."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """One device's sign-in, from the password to its end.
+
+    The refresh token is derived from `id`, `generation` and `secret`, and never stored. `confirmed_at` says when the
+    newest pair was first used; until then, and a grace after, the generation before it is answered with that pair
+    again. `ended_at` never goes back to null: ended is ended.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "uq_sessions_push_token",
+            "notification_device_id",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL AND notification_device_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    secret: Mapped[bytes]
+    generation: Mapped[int] = mapped_column(server_default="0")
+    device_type: Mapped[str]
+    notification_device_id: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    rotated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    confirmed_at: Mapped[datetime | None]
+    idle_expires_at: Mapped[datetime]
+    absolute_expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    end_reason: Mapped[str | None]
+
+
+class SigningKey(Base):
+    """A key that access tokens are signed with; `private_key` is encrypted by the key from the environment."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(primary_key=True)
+    private_key: Mapped[bytes]
+    public_jwk: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    signs_from: Mapped[datetime] = mapped_column(server_default=func.now())
+    retired_at: Mapped[datetime | None]
+
+
+class OutboxEntry(Base):
+    """Something that the users service must be told, written in the transaction that made it true."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_waiting", "account_id", "id", postgresql_where=text("delivered_at IS NULL")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    profile: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]
+
+
+class SignupKey(Base):
+    """An `Idempotency-Key` of a sign-up, and what came of it.
+
+    `request_hash` covers the request without its password: a fast hash of a password would be a gift to whoever steals
+    this table. The password is compared with the account's own slow hash.
+    """
+
+    __tablename__ = "signup_keys"
+
+    key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    request_hash: Mapped[bytes]
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,61 @@
+"""What the auth service is made of, built once for a process."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from services.auth.passwords import Passwords
+from services.auth.revocations import Revocations
+from services.auth.settings import Settings
+from services.auth.signing_keys import SigningKeys
+from services.auth.throttle import SignInThrottle
+from services.auth.tokens import Tokens
+from shared.database import Database
+from shared.service_client import ServiceClient
+
+ROOM = "auth"
+USERS_SCOPES = ("profiles:read", "profiles:write")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that views hand to the use cases."""
+
+    settings: Settings
+    database: Database
+    passwords: Passwords
+    signing_keys: SigningKeys
+    tokens: Tokens
+    users: ServiceClient
+    throttle: SignInThrottle
+    revocations: Revocations
+
+
+def build_parts(settings: Settings) -> Parts:
+    """All parts; nothing is connected to before it is used."""
+    database = Database(settings.database_url, connections=settings.threads + 2)
+    signing_keys = SigningKeys(database, settings.key_encryption_key)
+    tokens = Tokens(settings, signing_keys)
+    return Parts(
+        settings=settings,
+        database=database,
+        passwords=Passwords(
+            memory_kib=settings.argon2_memory_kib,
+            time_cost=settings.argon2_time_cost,
+            slots=settings.hashing_slots,
+            queue=settings.threads // 2,
+        ),
+        signing_keys=signing_keys,
+        tokens=tokens,
+        users=ServiceClient(
+            settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token
+        ),
+        throttle=SignInThrottle(settings.redis_url, settings.login_attempts_per_minute),
+        revocations=Revocations(settings.redis_url, settings.access_token_lifetime),
+    )
+
+
+def parts() -> Parts:
+    """The parts of the application that serves the current request."""
+    return cast(Parts, current_app.extensions["parts"])

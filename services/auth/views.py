@@ -1,0 +1,38 @@
+"""What the views of auth share: who is asking, from where, and the answer to a sign-in."""
+
+from typing import Any
+
+from flask import request
+
+from services.auth.models import Account, SessionRow
+from services.auth.parts import parts
+from shared.networks import CLIENT_ADDRESS_HEADER, network_of
+from shared.service_client import ServiceError, ServiceUnreachable
+
+PROFILE_SECONDS = 0.8
+
+
+def client_network() -> str:
+    """The network of whoever asks, as the gateway saw it; only limits depend on it."""
+    return network_of(request.headers.get(CLIENT_ADDRESS_HEADER, request.remote_addr or ""))
+
+
+def signed_in_answer(account: Account, row: SessionRow, profile: dict[str, Any] | None) -> dict[str, Any]:
+    """The data of a sign-in; without a profile the name and the picture are null."""
+    known = profile or {}
+    user = {
+        "id": account.id,
+        "name": known.get("name"),
+        "email": account.email,
+        "profile_image": known.get("profile_image"),
+    }
+    return {**vars(parts().tokens.pair_for(row)), "user": user}
+
+
+def profile_of(account_id: int) -> dict[str, Any] | None:
+    """The profile as users has it, or None when users does not say so in time: signing in works without."""
+    try:
+        profiles = parts().users.get("/internal/profiles", {"ids": str(account_id)}, seconds=PROFILE_SECONDS)
+    except (ServiceError, ServiceUnreachable):
+        return None
+    return next(iter(profiles), None)

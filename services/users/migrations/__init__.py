@@ -1,0 +1,5 @@
+"""The history of users's database."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent

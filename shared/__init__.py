@@ -1,0 +1,1 @@
+"""Plumbing that every room uses and that knows none of them."""

@@ -1,0 +1,60 @@
+"""Checks access tokens (RFC 9068): what the gateway and every service do before they believe a word."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from shared.errors import InvalidToken, TokenExpired
+from shared.keys import ALGORITHM, KeySet
+
+# The audience of people's tokens. A service token names the called service instead.
+APPS_AUDIENCE = "latchkey-apps"
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a person's access token speaks for: account id, session id and the session's generation."""
+
+    account_id: int
+    session_id: str
+    generation: int
+    expires_at: int
+
+
+def person_from(claims: dict[str, Any]) -> Person:
+    """The person of verified claims; InvalidToken when they are not a person's."""
+    try:
+        if claims["aud"] != APPS_AUDIENCE:
+            raise InvalidToken("not a person's token")
+        return Person(int(claims["sub"]), str(claims["sid"]), int(claims["gen"]), int(claims["exp"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidToken("claims are missing") from error
+
+
+class AccessTokenVerifier:
+    """Checks people's access tokens against a key set and an issuer."""
+
+    def __init__(self, keys: KeySet, issuer: str) -> None:
+        self._keys = keys
+        self._issuer = issuer
+
+    def verify(self, token: str) -> Person:
+        """The person of a good token. Raises TokenExpired, InvalidToken, or Unavailable while there are no keys."""
+        try:
+            key = self._keys.key_for(jwt.get_unverified_header(token))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                issuer=self._issuer,
+                audience=APPS_AUDIENCE,
+                # Clocks of two machines differ; a token "from the future" is no danger, one refused by mistake is.
+                options={"require": REQUIRED_CLAIMS, "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise TokenExpired from error
+        except jwt.PyJWTError as error:
+            raise InvalidToken(str(error)) from error
+        return person_from(claims)

@@ -1,0 +1,48 @@
+"""Fields that the schemas of several rooms share."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+
+class EpochSeconds(fields.Integer):
+    """A point in time as whole seconds since the epoch; datetimes are cut to the second."""
+
+    def __init__(self, **options: Any) -> None:
+        metadata = {"description": "Seconds since the epoch", "example": 1732234500, **options.pop("metadata", {})}
+        super().__init__(metadata=metadata, **options)
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **options: Any) -> int | None:
+        return None if value is None else epoch_seconds(value)
+
+
+def epoch_seconds(moment: datetime) -> int:
+    """`moment` as whole seconds since the epoch."""
+    return int(moment.astimezone(UTC).timestamp())
+
+
+class PersonName(fields.String):
+    """A person's name as they write it: 1 to 100 characters after trimming, no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=[validate.Length(1, 100), _printable], metadata={"example": "John Doe"}, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        return str(super()._deserialize(value, attr, data, **options)).strip()
+
+
+class PhoneNumber(fields.String):
+    """A phone number as people write it: 4 to 32 digits, spaces and signs, with at least 4 digits; kept as given."""
+
+    def __init__(self, **options: Any) -> None:
+        pattern = validate.Regexp(r"^(?=(?:\D*\d){4})\+?[0-9 ().\-/]{4,32}$")
+        super().__init__(validate=pattern, metadata={"example": "9876543210"}, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        return str(super()._deserialize(value, attr, data, **options)).strip()
+
+
+def _printable(text: str) -> None:
+    if not text.isprintable():
+        raise ValidationError("control characters are not allowed")

@@ -1,0 +1,112 @@
+"""Who may open a route. Every view states its guard; there is no default, and start-up refuses a view without one."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+import jwt
+from flask import Flask, current_app, g
+from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
+
+from shared.access_tokens import APPS_AUDIENCE, Person, person_from
+from shared.errors import Forbidden, InvalidToken, TokenExpired, TokenMissing
+from shared.keys import ALGORITHM, KeySet
+
+# How far the clocks of two machines may differ. The gateway, which people talk to, allows nothing.
+CLOCK_LEEWAY_SECONDS = 30
+
+View = Callable[..., Any]
+
+
+def public(view: View) -> View:
+    """Anybody may call this."""
+    return _state(view, "public")
+
+
+def signed_in(view: View) -> View:
+    """Only a person with an access token; `current_person()` says who."""
+
+    @wraps(view)
+    def guarded(*args: Any, **values: Any) -> Any:
+        g.person = person_from(_verified_claims())
+        return view(*args, **values)
+
+    return _state(guarded, "signed_in")
+
+
+def service(scope: str) -> Callable[[View], View]:
+    """Only another service whose token is for this room and holds `scope`."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **values: Any) -> Any:
+            claims = _verified_claims()
+            if claims.get("aud") != current_app.config["ROOM"]:
+                raise InvalidToken("not a service token for this room")
+            if scope not in str(claims.get("scope", "")).split():
+                raise Forbidden(f"the scope {scope} is missing")
+            return view(*args, **values)
+
+        return _state(guarded, f"service:{scope}")
+
+    return decorate
+
+
+def current_person() -> Person:
+    """Who is signed in, inside a view under `signed_in`."""
+    return cast(Person, g.person)
+
+
+def person_if_any(*, or_else: bool) -> Person | None:
+    """The person of the access token, inside a `public` view that also takes another proof.
+
+    With `or_else`, when that other proof came, a missing or expired token is None; a bad one raises all the same.
+    """
+    try:
+        return person_from(_verified_claims())
+    except (TokenMissing, TokenExpired):
+        if or_else:
+            return None
+        raise
+
+
+def use_tokens(app: Flask, keys: KeySet, issuer: str) -> None:
+    """Let the guards of `app` check tokens with `keys`."""
+    app.config.update(
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ISSUER=issuer,
+        JWT_DECODE_AUDIENCE=[APPS_AUDIENCE, app.config["ROOM"]],
+        JWT_DECODE_LEEWAY=CLOCK_LEEWAY_SECONDS,
+    )
+    JWTManager(app).decode_key_loader(lambda header, _claims: keys.key_for(header))
+
+
+def guard_of(view: View) -> str | None:
+    """The guard that a view states, or None."""
+    return getattr(view, "guard", None)
+
+
+def refuse_unguarded_views(app: Flask) -> None:
+    """Stop the start-up when a view does not say who may call it."""
+    unguarded = [name for name, view in app.view_functions.items() if guard_of(view) is None]
+    if unguarded:
+        raise RuntimeError(f"views without a guard: {', '.join(unguarded)}")
+
+
+def _verified_claims() -> dict[str, Any]:
+    try:
+        verify_jwt_in_request()
+    except NoAuthorizationError as error:
+        raise TokenMissing from error
+    except jwt.ExpiredSignatureError as error:
+        raise TokenExpired from error
+    except (JWTExtendedException, jwt.PyJWTError) as error:
+        raise InvalidToken(str(error)) from error
+    return cast(dict[str, Any], get_jwt())
+
+
+def _state(view: View, guard: str) -> View:
+    view.guard = guard  # type: ignore[attr-defined]
+    return view

@@ -1,0 +1,53 @@
+"""Logs as JSON lines on standard output: one event with fields, and never a token, a password or a body."""
+
+from typing import Any
+
+import structlog
+
+_STEPS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+
+
+def logging_config(room: str, level: str) -> dict[str, Any]:
+    """The `logging` configuration of a room, for gunicorn's `logconfig_dict` and for commands.
+
+    Everything, also what gunicorn and libraries log, becomes a JSON line with `room`, `event`, `level`, `timestamp`
+    and the fields of the request that is served (`request_id`, `trace_id`).
+    """
+
+    def add_room(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"room": room, **event}
+
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_STEPS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    add_room,
+                    structlog.processors.JSONRenderer(ensure_ascii=False),
+                ],
+                "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *_STEPS],
+            }
+        },
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+        "root": {"level": level, "handlers": ["stdout"]},
+        # gunicorn's own loggers hand their lines to the root, so that a line is written once.
+        "loggers": {
+            "gunicorn.error": {"level": level, "handlers": [], "propagate": True, "qualname": "gunicorn.error"},
+            "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True, "qualname": "gunicorn.access"},
+        },
+    }

@@ -1,0 +1,21 @@
+"""Turns a client's address into the network that limits are counted by."""
+
+import ipaddress
+
+CLIENT_ADDRESS_HEADER = "X-Forwarded-For"
+UNKNOWN_NETWORK = "unknown"
+# One subscriber's IPv6 line is a /64; an address of its own for every request costs an attacker nothing.
+_IPV6_PREFIX = 64
+
+
+def network_of(address: str) -> str:
+    """The IPv4 address itself, the /64 of an IPv6 address, or "unknown" for what is neither."""
+    try:
+        parsed = ipaddress.ip_address(address.strip())
+    except ValueError:
+        return UNKNOWN_NETWORK
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
+    return str(parsed)

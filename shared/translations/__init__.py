@@ -1,0 +1,1 @@
+"""Holds the message catalogues, one folder for each language."""

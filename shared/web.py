@@ -1,0 +1,93 @@
+"""The Flask application that every room starts from: one error path, one envelope, a request id on every line."""
+
+import logging
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from shared.catalogue import CATALOGUE, code_for_status
+from shared.envelope import CONTENT_TYPE, failure
+from shared.errors import ApiError
+from shared.languages import choose_language
+from shared.trace import REQUEST_ID_HEADER, Trace, current_trace
+
+MAX_BODY_BYTES = 64 * 1024
+# Headers of werkzeug's own exceptions that a client needs (RFC 9110 sections 10.2.1, 10.2.3, 11.6.1, 14.4).
+_KEPT_HEADERS = frozenset({"allow", "retry-after", "www-authenticate"})
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(room: str, *, budget: float, max_body: int = MAX_BODY_BYTES) -> Flask:
+    """An application for `room` whose requests have `budget` seconds and bodies up to `max_body` bytes."""
+    app = Flask(room, static_folder=None)
+    app.config.update(ROOM=room, MAX_CONTENT_LENGTH=max_body, PROPAGATE_EXCEPTIONS=False)
+    # A redirect to a tidier address would be an answer outside the contract.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        trace = Trace.start(request.headers, budget)
+        current_trace.set(trace)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=trace.request_id, trace_id=trace.trace_id)
+
+    app.after_request(_finish)
+    app.register_error_handler(Exception, answer_error)
+    return app
+
+
+def language() -> str:
+    """The language that the caller of the current request reads."""
+    return choose_language(request.headers.get("Accept-Language", ""))
+
+
+def envelope_response(body: bytes, status: int) -> Response:
+    """A response with an envelope that is written already."""
+    response = Response(body, status, content_type=CONTENT_TYPE)
+    response.headers["Content-Language"] = language()
+    response.vary.add("Accept-Language")
+    return response
+
+
+def answer_error(error: Exception) -> Response:
+    """The failure envelope for whatever was raised while a request was served."""
+    if isinstance(error, ApiError):
+        code, messages, headers = error.entry.code, error.messages, error.headers
+    elif isinstance(error, HTTPException) and (error.code or 0) >= 400:
+        code, messages, headers = code_for_status(error.code or 500), (), _kept_headers(error)
+    else:
+        code, messages, headers = "SRV_500", (), {}
+    status = CATALOGUE[code].status
+    if status >= 500:
+        log.error("request_failed", error_code=code, exc_info=error)
+    g.error_code = code
+    response = envelope_response(failure(code, language(), messages), status)
+    response.headers.update(headers)
+    return response
+
+
+def _kept_headers(error: HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.get_headers() if name.lower() in _KEPT_HEADERS}
+
+
+def _finish(response: Response) -> Response:
+    trace = current_trace.get()
+    if trace is not None:
+        response.headers[REQUEST_ID_HEADER] = trace.request_id
+    fields: dict[str, Any] = {
+        "method": request.method,
+        "path": request.path,
+        "status": response.status_code,
+        "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+    }
+    if error_code := g.get("error_code"):
+        fields["error_code"] = error_code
+    quiet = request.path.startswith("/health/") and response.status_code == 200
+    log.log(logging.DEBUG if quiet else logging.INFO, "request", **fields)
+    return response
