@@ -1,7 +1,7 @@
 """Blueprints whose decorators tell the whole contract of a view: what it takes, answers and can fail with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import flask_smorest
@@ -30,7 +30,7 @@ class FailureEnvelope(Schema):
     )
 
 
-class Blueprint(flask_smorest.Blueprint):
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A smorest blueprint that answers in the envelope and documents it as it is on the wire."""
 
     ARGUMENTS_PARSER = StrictParser()
@@ -58,12 +58,13 @@ class Blueprint(flask_smorest.Blueprint):
                 data, headers = result if isinstance(result, tuple) else (result, {})
                 return _answer(status, message, schema(many=many).dump(data), headers)
 
-            documented: View = self.response(
+            documented: View = self.doc(operationId=view.__name__)(answering)
+            documented = self.response(
                 status,
                 enveloped(schema, many=many),
                 description=message,
                 example={"message": message, "data": example},
-            )(answering)
+            )(documented)
             for code in {CATALOGUE[error.code].status for error in errors}:
                 documented = self._document_failures(code, errors)(documented)
             return documented
@@ -83,6 +84,7 @@ class Blueprint(flask_smorest.Blueprint):
         return decorator
 
 
+@cache
 def enveloped(schema: type[Schema], *, many: bool) -> Schema:
     """The schema of a success that holds `schema` under `data`."""
     name = f"{schema.__name__}{'List' if many else ''}Envelope"
@@ -90,7 +92,7 @@ def enveloped(schema: type[Schema], *, many: bool) -> Schema:
         "message": fields.String(required=True, metadata={"description": "A sentence for people, in their language"}),
         "data": fields.Nested(schema, required=True, many=many),
     }
-    return Schema.from_dict(members, name=name)()  # type: ignore[arg-type]
+    return Schema.from_dict(members, name=name)()
 
 
 def document(app: Flask, *blueprints: Blueprint) -> flask_smorest.Api:

@@ -49,7 +49,7 @@ class CatalogueEntry:
         return self.action is Action.RETRY
 
 
-def N_(message: str) -> str:
+def N_(message: str) -> str:  # noqa: N802 - gettext's customary name
     """Mark a sentence for the translators; it is translated when it is sent."""
     return message
 

@@ -57,7 +57,7 @@ class Database:
     def answers(self) -> bool:
         """Whether the database does what it is asked."""
         with self.transaction() as session:
-            return session.scalar(text("SELECT 1")) == 1
+            return bool(session.scalar(text("SELECT 1")) == 1)
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from shared.catalogue import CATALOGUE, CatalogueEntry, N_
+from shared.catalogue import CATALOGUE, N_, CatalogueEntry
 
 
 class ApiError(Exception):

@@ -13,7 +13,7 @@ class EpochSeconds(fields.Integer):
         metadata = {"description": "Seconds since the epoch", "example": 1732234500, **options.pop("metadata", {})}
         super().__init__(metadata=metadata, **options)
 
-    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **options: Any) -> int | None:
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> int | None:
         return None if value is None else epoch_seconds(value)
 
 

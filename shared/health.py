@@ -1,40 +1,44 @@
 """Health pages: alive means that the process answers, ready means that it should be sent requests."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
-from flask import Flask, Response
 
-from shared.envelope import failure, success
+from shared.blueprint import Blueprint, NoData
+from shared.errors import Unavailable
 from shared.guards import public
-from shared.web import envelope_response, language
 
 log = structlog.get_logger(__name__)
 
 
-def add_health(app: Flask, checks: Mapping[str, Callable[[], bool]]) -> None:
-    """Add `/health/live` and `/health/ready`; ready asks every one of `checks`, whose failure is logged by name."""
+def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
+    """`/health/live` and `/health/ready`; ready asks every one of `checks`, and the log names those that fail."""
+    blueprint = Blueprint("health", __name__, description="For load balancers and supervisors")
 
-    @app.get("/health/live")
+    @blueprint.route("/health/live")
+    @blueprint.answers(200, NoData, "Alive", example={})
     @public
-    def show_liveness() -> Response:
-        return envelope_response(success("Alive", {}, language()), 200)
+    def show_liveness() -> dict[str, Any]:
+        """Say that the process answers."""
+        return {}
 
-    @app.get("/health/ready")
+    @blueprint.route("/health/ready")
+    @blueprint.answers(200, NoData, "Ready", example={}, errors=[Unavailable])
     @public
-    def show_readiness() -> Response:
+    def show_readiness() -> dict[str, Any]:
+        """Say whether requests should be sent here."""
         failed = [name for name, check in checks.items() if not _passes(check)]
         if failed:
-            log.warning("not_ready", failed=failed)
-            response = envelope_response(failure("SRV_503", language()), 503)
-            response.headers["Retry-After"] = "1"
-            return response
-        return envelope_response(success("Ready", {}, language()), 200)
+            raise Unavailable(f"not ready: {', '.join(failed)}")
+        return {}
+
+    return blueprint
 
 
 def _passes(check: Callable[[], bool]) -> bool:
     try:
         return check()
-    except Exception as error:  # a check that fails in any way says "not ready"
+    except Exception as error:  # noqa: BLE001 - a check that fails in any way says "not ready"
         log.warning("health_check_failed", reason=repr(error))
         return False

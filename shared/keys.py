@@ -29,12 +29,14 @@ class KeySet:
     """Public keys by `kid`.
 
     `load` fetches the JWK set; when it fails, the keys that are known go on serving, so that a stopped auth service
-    signs nobody out. An unknown `kid` fetches at most once in UNKNOWN_KEY_PAUSE seconds and process.
+    signs nobody out. An unknown `kid` fetches at most once in UNKNOWN_KEY_PAUSE seconds and process. `document` is the
+    JWK set as it was loaded last.
     """
 
     def __init__(self, load: Callable[[], JwkSet]) -> None:
         self._load = load
         self._keys: dict[str, EllipticCurvePublicKey] = {}
+        self.document: JwkSet = {"keys": []}
         self._lock = threading.Lock()
         self._next_unknown = 0.0
 
@@ -69,8 +71,10 @@ class KeySet:
     def refresh(self) -> None:
         """Load the keys now; what is known stays when that fails."""
         try:
-            self._keys = {key["kid"]: _public_key(key) for key in self._load()["keys"] if _is_ours(key)}
-        except Exception as error:  # whatever went wrong, old keys are better than none
+            document = self._load()
+            self._keys = {key["kid"]: _public_key(key) for key in document["keys"] if _is_ours(key)}
+            self.document = document
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, old keys are better than none
             log.warning("keys_not_refreshed", reason=repr(error))
 
     def _look_for_unknown_key(self) -> None:

@@ -1,4 +1,4 @@
-"""What a service uses to call another: token, connections, deadlines, safe retries, and envelopes as values or errors."""
+"""What a service uses to call another: token, connections, deadlines, safe retries, envelopes as values or errors."""
 
 import threading
 import time
@@ -76,9 +76,9 @@ class ServiceClient:
 
 
 class ClientCredentials:
-    """Gets service tokens for `audience` from auth with this service's own id and secret, and keeps them (RFC 6749 4.4).
+    """Gets service tokens for `audience` from auth with this service's own id and secret (RFC 6749 section 4.4).
 
-    Call it for a token. Raises ServiceError or ServiceUnreachable when auth gives none.
+    Call it for a token; one is kept until it expires. Raises ServiceError or ServiceUnreachable when auth gives none.
     """
 
     def __init__(self, auth_url: str, client_id: str, secret: str, audience: str) -> None:
@@ -89,6 +89,7 @@ class ClientCredentials:
         self._renew_at = 0.0
 
     def __call__(self) -> str:
+        """A token that is good for a while."""
         with self._lock:
             if time.time() >= self._renew_at:
                 data = self._auth.post("/internal/token", self._request)

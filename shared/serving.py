@@ -1,6 +1,6 @@
 """What the gunicorn configurations of the rooms have in common.
 
-keepalive < graceful_timeout < the `stop_grace_period` of compose (40 s), so that a stopping server answers what it took.
+keepalive < graceful_timeout < the `stop_grace_period` of compose (40 s): a stopping server answers what it took.
 """
 
 import logging.config
@@ -10,18 +10,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from shared.broken_requests import envelope_broken_requests
 from shared.logs import logging_config
 from shared.settings import SettingsError
 
 KEEPALIVE_SECONDS = 15
 GRACEFUL_SECONDS = 30
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its own file there
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 T = TypeVar("T")
 
 
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """gunicorn's settings for `room`, from BIND, WEB_CONCURRENCY and LOG_LEVEL."""
+    """Settings of gunicorn for `room`, from BIND, WEB_CONCURRENCY and LOG_LEVEL."""
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": environ.get("BIND", "0.0.0.0:8000"),
@@ -29,13 +31,16 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         "graceful_timeout": GRACEFUL_SECONDS,
         # The optional C parser takes ambiguous requests; the one in Python refuses them.
         "http_parser": "python",
-        # Peers are services and proxies, none of which may rename a header into one that we trust.
+        # Nobody in front of us may set WSGI variables by headers, and a header with an underscore is dropped, because
+        # it would look like the one with a hyphen.
         "forwarded_allow_ips": "",
-        "header_map": "refuse",
+        "forwarder_headers": "",
+        "header_map": "drop",
         "control_socket_disable": True,
-        # The heartbeat file must not lie on a disk, and a read-only container has only this.
-        "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
+        # The heartbeat file must not lie on a slow disk.
+        "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
         "logconfig_dict": logging_config(room.rpartition(".")[2], log_level(environ)),
+        "post_worker_init": lambda _worker: envelope_broken_requests(),
     }
 
 

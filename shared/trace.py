@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Self
@@ -31,14 +31,15 @@ class Trace:
     deadline: float
 
     @classmethod
-    def start(cls, headers: Mapping[str, str], budget: float) -> Self:
+    def start(cls, header: Callable[[str], str | None], budget: float) -> Self:
         """Go on with what the caller sent as far as it is well-formed, else begin anew.
 
-        `budget` is how many seconds this room gives to the request; a caller can shorten it, never lengthen it.
+        `header` gives the value of a request header or None. `budget` is how many seconds this room gives to the
+        request; a caller can shorten it, never lengthen it.
         """
-        request_id = headers.get(REQUEST_ID_HEADER, "")
-        parent = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT_HEADER, ""))
-        left = headers.get(DEADLINE_HEADER, "")
+        request_id = header(REQUEST_ID_HEADER) or ""
+        parent = _TRACEPARENT.fullmatch(header(TRACEPARENT_HEADER) or "")
+        left = header(DEADLINE_HEADER) or ""
         if _MILLISECONDS.fullmatch(left):
             budget = min(budget, int(left) / 1000)
         return cls(

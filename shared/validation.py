@@ -48,7 +48,9 @@ class StrictParser(FlaskParser):
         error_headers: Any,
     ) -> NoReturn:
         """Raise InvalidInput for what the schema refused."""
-        problems: dict[str, list[str]] = next(iter(error.normalized_messages().values()))
+        # webargs names the location first: {"json": {"email": ["Not a valid email."]}}.
+        by_location: Any = error.messages
+        problems: dict[str, list[str]] = next(iter(by_location.values()))
         raise InvalidInput([code for name in _form_order(problems, schema) for code in _codes(name, problems, schema)])
 
 

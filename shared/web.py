@@ -32,7 +32,7 @@ def create_app(room: str, *, budget: float, max_body: int = MAX_BODY_BYTES) -> F
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
-        trace = Trace.start(request.headers, budget)
+        trace = Trace.start(request.headers.get, budget)
         current_trace.set(trace)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=trace.request_id, trace_id=trace.trace_id)

@@ -2,9 +2,10 @@
 
 import argparse
 
-from services.auth import worker
+from services.auth import migrations, worker
 from services.auth.parts import build_parts
 from services.auth.settings import Settings
+from shared.migrations import migrate
 from shared.serving import configure_command_logs, settings_or_exit
 
 
@@ -24,10 +25,6 @@ def main() -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    # Only this command needs Alembic, which is slow to import.
-    from services.auth import migrations
-    from shared.migrations import migrate
-
     migrate(migrations.FOLDER, settings.database_url)
     build_parts(settings).signing_keys.ensure_first()
 

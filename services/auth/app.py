@@ -1,13 +1,13 @@
 """Builds the auth service."""
 
-from flask import Flask
+from flask import Flask, Response
 
 from services.auth import internal_routes, routes, session_routes
 from services.auth.parts import ROOM, build_parts
 from services.auth.settings import Settings
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views, use_tokens
-from shared.health import add_health
+from shared.health import health_pages
 from shared.keys import KeySet
 from shared.serving import settings_or_exit
 from shared.web import create_app as create_web_app
@@ -23,9 +23,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_web_app(ROOM, budget=BUDGET_SECONDS)
     app.extensions["parts"] = parts
     use_tokens(app, keys, parts.settings.token_issuer)
-    document(app, routes.blueprint, session_routes.blueprint, internal_routes.blueprint)
+    health = health_pages(
+        {"database": parts.database.answers, "signing key": lambda: bool(parts.signing_keys.signer())}
+    )
+    document(app, health, routes.blueprint, session_routes.blueprint, internal_routes.blueprint)
     app.register_blueprint(internal_routes.well_known)
-    add_health(app, {"database": parts.database.answers, "signing key": lambda: bool(parts.signing_keys.signer())})
+    app.after_request(_keep_out_of_caches)
     refuse_unguarded_views(app)
     keys.start()
     return app
+
+
+def _keep_out_of_caches(response: Response) -> Response:
+    """Tokens have no business in a cache (RFC 6749 section 5.1)."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

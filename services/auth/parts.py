@@ -48,9 +48,7 @@ def build_parts(settings: Settings) -> Parts:
         ),
         signing_keys=signing_keys,
         tokens=tokens,
-        users=ServiceClient(
-            settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token
-        ),
+        users=ServiceClient(settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
         throttle=SignInThrottle(settings.redis_url, settings.login_attempts_per_minute),
         revocations=Revocations(settings.redis_url, settings.access_token_lifetime),
     )

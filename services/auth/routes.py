@@ -65,14 +65,10 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     accounts.refuse_weak(form.password)
     password_hash = parts().passwords.hash(form.password)
     with parts().database.transaction() as session:
-        signed_up = accounts.register(
-            session, form, password_hash, headers["idempotency_key"], parts().settings
-        )
+        signed_up = accounts.register(session, form, password_hash, headers["idempotency_key"], parts().settings)
     if signed_up.entry is None:
         return _sign_up_again(form, signed_up)
-    profile = outbox.deliver(
-        parts().database, parts().users, signed_up.entry, seconds=outbox.AT_ONCE_SECONDS
-    )
+    profile = outbox.deliver(parts().database, parts().users, signed_up.entry, seconds=outbox.AT_ONCE_SECONDS)
     return signed_in_answer(signed_up.account, signed_up.row, profile or signed_up.entry.profile)
 
 

@@ -24,7 +24,7 @@ SESSION_EXAMPLE = {
 
 
 @blueprint.route("/v1/auth/logout", methods=["POST"])
-@blueprint.arguments(LogoutForm)
+@blueprint.arguments(LogoutForm, required=False)
 @blueprint.answers(
     200, NoData, "Logged out successfully", example={}, errors=[TokenMissing, InvalidRefreshToken, SessionEnded]
 )

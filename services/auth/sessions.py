@@ -165,7 +165,9 @@ def _answer_again(session: Session, token: PresentedToken, settings: Settings) -
 
 def _still_repeatable(row: SessionRow, settings: Settings) -> Any:
     unconfirmed = SessionRow.rotated_at > _seconds_from_now(-settings.refresh_unconfirmed)
-    in_grace = SessionRow.confirmed_at.is_(None) | (SessionRow.confirmed_at > _seconds_from_now(-settings.refresh_grace))
+    in_grace = SessionRow.confirmed_at.is_(None) | (
+        SessionRow.confirmed_at > _seconds_from_now(-settings.refresh_grace)
+    )
     return select(unconfirmed & in_grace).where(SessionRow.id == row.id)
 
 

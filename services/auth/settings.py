@@ -13,7 +13,7 @@ MIN_CLIENT_SECRET = 24
 
 @dataclass(frozen=True)
 class ServiceClientEntry:
-    """A service that may get service tokens: SHA-256 of its live secrets (two while they rotate), scopes by audience."""
+    """A service that may get tokens: SHA-256 of its live secrets (two while they rotate), scopes by audience."""
 
     secret_hashes: tuple[bytes, ...]
     scopes: Mapping[str, tuple[str, ...]]
@@ -86,5 +86,7 @@ def _service_client(environment: Environment, name: str, entry: Any) -> ServiceC
                 return ServiceClientEntry((), {})
             hashes = tuple(hashlib.sha256(secret.encode()).digest() for secret in secrets)
             return ServiceClientEntry(hashes, {audience: tuple(names) for audience, names in scopes.items()})
-    environment.refuse("SERVICE_CLIENTS", f'{name} must look like {{"secrets": [one or two], "scopes": {{"users": []}}}}')
+    environment.refuse(
+        "SERVICE_CLIENTS", f'{name} must look like {{"secrets": [one or two], "scopes": {{"users": []}}}}'
+    )
     return ServiceClientEntry((), {})

@@ -92,9 +92,7 @@ class SigningKeys:
         plain = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         nonce = os.urandom(_NONCE_BYTES)
         jwk = {**public, "kid": kid, "use": "sig", "alg": ALGORITHM}
-        return SigningKey(
-            kid=kid, private_key=nonce + self._cipher.encrypt(nonce, plain, kid.encode()), public_jwk=jwk
-        )
+        return SigningKey(kid=kid, private_key=nonce + self._cipher.encrypt(nonce, plain, kid.encode()), public_jwk=jwk)
 
 
 def _newest(session: Session) -> SigningKey | None:

@@ -7,7 +7,7 @@ from services.users.parts import ROOM, build_parts
 from services.users.settings import Settings
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views, use_tokens
-from shared.health import add_health
+from shared.health import health_pages
 from shared.keys import KeySet, fetch_jwks
 from shared.serving import settings_or_exit
 from shared.web import create_app as create_web_app
@@ -23,8 +23,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_web_app(ROOM, budget=BUDGET_SECONDS)
     app.extensions["parts"] = parts
     use_tokens(app, keys, parts.settings.token_issuer)
-    document(app, routes.blueprint, internal_routes.blueprint)
-    add_health(app, {"database": parts.database.answers, "keys": lambda: keys.loaded})
+    health = health_pages({"database": parts.database.answers, "keys": lambda: keys.loaded})
+    document(app, health, routes.blueprint, internal_routes.blueprint)
     refuse_unguarded_views(app)
     keys.start()
     return app

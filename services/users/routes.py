@@ -24,6 +24,12 @@ PROFILE_EXAMPLE = {
     "created_at": 1732233600,
     "updated_at": 1732233600,
 }
+IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "description": "The `ETag` of the profile that the change was made for",
+    "schema": {"type": "string"},
+}
 PUBLIC_EXAMPLE = {"id": 123, "name": "John Doe", "profile_image": None}
 
 
@@ -44,6 +50,7 @@ def show_my_profile() -> tuple[Profile, dict[str, str]]:
 
 
 @blueprint.route("/v1/users/me", methods=["PATCH"])
+@blueprint.doc(parameters=[IF_MATCH])
 @blueprint.arguments(ProfileChange)
 @blueprint.answers(
     200,
@@ -75,7 +82,7 @@ def show_profile(user_id: int) -> Profile:
 
 
 def _etag(profile: Profile) -> dict[str, str]:
-    return {"ETag": quote_etag(str(profile.revision))}
+    return {"ETag": quote_etag(str(profile.revision)), "Cache-Control": "private, no-cache"}
 
 
 def _if_match() -> list[int] | None:

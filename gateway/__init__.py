@@ -1,0 +1,1 @@
+"""The gateway: the one address that the apps know."""

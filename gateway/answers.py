@@ -1,0 +1,116 @@
+"""Turns whatever a service answered into the one envelope, without touching the bytes of its data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import BadAnswer, ServiceAway, ServiceSlow
+from shared.catalogue import CATALOGUE, CODE_PATTERN, N_, code_for_status
+from shared.envelope import dump, failure
+from shared.languages import translate
+from shared.strict_json import BadJson, parse_answer
+
+# What a success says when the service gave data without a message.
+DEFAULT_MESSAGE = N_("Request successful")
+# The statuses of the contract. A failure with another one becomes the nearest of these.
+_CLIENT_FAULTS = frozenset({400, 401, 403, 404, 405, 409, 413, 414, 415, 429, 431})
+_ANSWERABLE_FAULTS = frozenset({502, 503, 504})
+_NEAREST = {406: 400, 408: 400, 410: 404, 412: 409, 416: 400, 422: 400, 423: 409, 428: 400}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes to the app: a status of the contract and an envelope."""
+
+    status: int
+    body: bytes
+    error_code: str | None = None
+
+
+def normalise(status: int, content_type: str, body: bytes, language: str) -> Answer:
+    """The envelope for a service's answer.
+
+    An envelope goes on as it is, other JSON becomes `data` byte for byte, nothing becomes {}, and a failure in any
+    other shape becomes the catalogue's entry for its status. Raises BadAnswer, ServiceAway or ServiceSlow for what
+    can't be passed on: then the service failed, whatever it says.
+    """
+    if 200 <= status < 300 and status != 206:
+        return _success(201 if status == 201 else 200, content_type, body, language)
+    if 400 <= status < 500:
+        return _client_fault(_NEAREST.get(status, status), content_type, body, language)
+    if status in _ANSWERABLE_FAULTS:
+        return _service_fault(status, content_type, body)
+    raise BadAnswer(f"status {status}")
+
+
+def _success(status: int, content_type: str, body: bytes, language: str) -> Answer:
+    text = body.strip(b" \t\r\n")
+    if not text:
+        return _wrapped(status, b"{}", language)
+    if not _is_json(content_type):
+        raise BadAnswer(f"a success of type {content_type!r}")
+    try:
+        value = parse_answer(text)
+    except BadJson as error:
+        raise BadAnswer("a success that is not JSON") from error
+    if is_success(value):
+        return Answer(status, body)
+    if is_failure(value):
+        raise BadAnswer("a failure with the status of a success")
+    if value is None:
+        text = b"{}"
+    elif not isinstance(value, dict | list):
+        text = b'{"value":' + text + b"}"
+    return _wrapped(status, text, language)
+
+
+def _client_fault(status: int, content_type: str, body: bytes, language: str) -> Answer:
+    if status in _CLIENT_FAULTS and (code := _failure_code(content_type, body)):
+        return Answer(status, body, code)
+    if status == 401:
+        # The gateway has checked the person already. A 401 in a foreign shape is the service's own trouble, and an app
+        # that believed it would throw its session away.
+        raise BadAnswer("a 401 outside the contract")
+    code = {403: "AUTH_403"}.get(status) or code_for_status(status)
+    return Answer(CATALOGUE[code].status, failure(code, language), code)
+
+
+def _service_fault(status: int, content_type: str, body: bytes) -> Answer:
+    if code := _failure_code(content_type, body):
+        return Answer(status, body, code)
+    raise {502: BadAnswer, 503: ServiceAway, 504: ServiceSlow}[status](f"status {status}")
+
+
+def _wrapped(status: int, data: bytes, language: str) -> Answer:
+    message = dump(translate(DEFAULT_MESSAGE, language))
+    return Answer(status, b'{"message":' + message + b',"data":' + data + b"}")
+
+
+def _failure_code(content_type: str, body: bytes) -> str | None:
+    if not _is_json(content_type):
+        return None
+    try:
+        value = parse_answer(body)
+    except BadJson:
+        return None
+    return str(value["error_code"]) if is_failure(value) else None
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in ("application/json", "") or media_type.endswith("+json")
+
+
+def is_success(value: Any) -> bool:
+    """Whether a value is a success envelope: exactly `message` and `data`, the latter an object or an array."""
+    match value:
+        case {"message": str(), "data": dict() | list(), **others}:
+            return not others
+    return False
+
+
+def is_failure(value: Any) -> bool:
+    """Whether a value is a failure envelope: exactly `message` and an `error_code` of the catalogue's form."""
+    match value:
+        case {"message": str(), "error_code": str(code), **others}:
+            return not others and CODE_PATTERN.fullmatch(code) is not None
+    return False

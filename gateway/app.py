@@ -1,0 +1,48 @@
+"""Builds the gateway."""
+
+from flask import Flask
+
+from gateway import docs, pages
+from gateway.guard import TokenGuard
+from gateway.matching import RouteTable
+from gateway.proxy import Gateway
+from gateway.revocations import RevokedSessions
+from gateway.routes import ROUTES
+from gateway.settings import Settings
+from gateway.upstream import Upstream
+from shared.access_tokens import AccessTokenVerifier
+from shared.blueprint import document
+from shared.guards import refuse_unguarded_views
+from shared.health import health_pages
+from shared.keys import KeySet, fetch_jwks
+from shared.serving import settings_or_exit
+from shared.web import create_app as create_web_app
+
+PAGE_SECONDS = 10.0
+
+
+def create_app(settings: Settings | None = None) -> Gateway:
+    """The gateway as a WSGI application, with settings from the environment unless they are given."""
+    settings = settings or settings_or_exit(Settings.read)
+    keys = KeySet(fetch_jwks(f"{settings.service_urls['auth']}/.well-known/jwks.json"))
+    revoked = RevokedSessions(settings.redis_url, settings.access_token_lifetime)
+    upstreams = {
+        name: Upstream(name, url, connections=settings.connections_per_service, max_answer=settings.max_answer)
+        for name, url in settings.service_urls.items()
+    }
+    guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked)
+    app = create_pages(keys, settings)
+    keys.start()
+    revoked.start()
+    return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, settings)
+
+
+def create_pages(keys: KeySet, settings: Settings) -> Flask:
+    """The Flask application with the gateway's own pages."""
+    app = create_web_app("gateway", budget=PAGE_SECONDS, max_body=settings.max_body)
+    app.extensions["keys"] = keys
+    health = health_pages({"keys": lambda: keys.loaded})
+    document(app, health, pages.blueprint)
+    app.register_blueprint(docs.documents)
+    refuse_unguarded_views(app)
+    return app

@@ -1,0 +1,30 @@
+"""What can go wrong behind the gateway; all of it is a fault of a service, never the app's and never a sign-out."""
+
+from shared.errors import ApiError
+
+
+class BadAnswer(ApiError):
+    """The service answered something that can't be passed on, or broke off."""
+
+    code = "GW_502"
+
+
+class ServiceAway(ApiError):
+    """Nobody answers for the service, or it has more to do than it can. `Retry-After` is in seconds."""
+
+    code = "GW_503"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class ServiceSlow(ApiError):
+    """The service did not answer within the route's seconds."""
+
+    code = "GW_504"
+
+
+class SessionRevoked(ApiError):
+    """The access token is genuine, but its session has ended."""
+
+    code = "AUTH_003"

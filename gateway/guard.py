@@ -1,0 +1,44 @@
+"""Checks who calls before a request goes on."""
+
+import time
+
+from gateway.errors import SessionRevoked
+from gateway.revocations import RevokedSessions
+from shared.access_tokens import AccessTokenVerifier, Person
+from shared.errors import InvalidToken, TokenExpired, TokenMissing
+
+_MAX_REMEMBERED = 50_000
+
+
+class TokenGuard:
+    """Checks access tokens; one that was found good is remembered until it expires or its session ends."""
+
+    def __init__(self, verifier: AccessTokenVerifier, revoked: RevokedSessions) -> None:
+        self._verifier = verifier
+        self._revoked = revoked
+        self._remembered: dict[str, Person] = {}
+
+    def check(self, authorization: str | None) -> Person:
+        """The person of an `Authorization` header (RFC 6750 section 2.1).
+
+        Raises TokenMissing, TokenExpired, InvalidToken, SessionRevoked, and Unavailable while there are no keys.
+        """
+        if not authorization:
+            raise TokenMissing
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise InvalidToken("not a bearer token")
+        person = self._remembered.get(token) or self._verify(token)
+        if person.expires_at <= time.time():
+            self._remembered.pop(token, None)
+            raise TokenExpired
+        if person.session_id in self._revoked:
+            raise SessionRevoked(person.session_id)
+        return person
+
+    def _verify(self, token: str) -> Person:
+        person = self._verifier.verify(token)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[token] = person
+        return person

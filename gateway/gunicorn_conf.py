@@ -1,0 +1,15 @@
+"""How gunicorn serves the gateway: gevent, because a phone on a bad line must cost a greenlet and not a worker."""
+
+import os
+
+from shared.serving import gunicorn_settings
+
+_settings = gunicorn_settings("gateway")
+globals().update(_settings)
+
+worker_class = "gevent"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+worker_connections = int(os.environ.get("WORKER_CONNECTIONS", "1000"))
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190

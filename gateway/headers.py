@@ -1,0 +1,70 @@
+"""Which headers cross the gateway, in both directions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.upstream import UpstreamAnswer
+from shared.networks import CLIENT_ADDRESS_HEADER
+from shared.trace import Trace
+
+# Hop-by-hop (RFC 9110 section 7.6.1), what the gateway writes itself, and what would ask for an answer that it can't
+# pass on whole.
+_NOT_FORWARDED = frozenset({
+    "CONNECTION", "KEEP_ALIVE", "PROXY_CONNECTION", "PROXY_AUTHORIZATION", "PROXY_AUTHENTICATE", "TE", "TRAILER",
+    "TRANSFER_ENCODING", "UPGRADE", "HOST", "CONTENT_LENGTH", "EXPECT", "ACCEPT_ENCODING", "RANGE", "IF_RANGE",
+    "FORWARDED", "VIA", "TRACEPARENT", "TRACESTATE",
+})  # fmt: skip
+# Whatever looks as if somebody in front vouched for the caller: only the gateway speaks to services about that.
+_IDENTITY_PREFIXES = (
+    "X_FORWARDED", "X_REAL", "X_CLIENT", "X_USER", "X_ACCOUNT", "X_SESSION", "X_AUTH", "X_REMOTE", "X_ORIGINAL",
+    "X_REWRITE", "X_REQUEST", "X_DEADLINE", "X_INTERNAL", "X_SERVICE", "X_LATCHKEY", "X_CLUSTER", "X_HTTP_METHOD",
+    "REMOTE_", "TRUE_CLIENT", "CF_",
+)  # fmt: skip
+# The headers of an answer that mean the same after it was put into the envelope.
+_RETURNED = (
+    "Allow", "Cache-Control", "Content-Language", "ETag", "Last-Modified", "Link", "Location", "Retry-After", "Vary",
+    "WWW-Authenticate",
+)  # fmt: skip
+
+
+def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dict[str, str]:
+    """The headers for the service: the app's own without hop-by-hop and identity, then what the gateway knows."""
+    named = {name.strip().upper().replace("-", "_") for name in environ.get("HTTP_CONNECTION", "").split(",")}
+    headers = {
+        key[5:].replace("_", "-").title(): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_") and _may_cross(key[5:], named)
+    }
+    if content_type := environ.get("CONTENT_TYPE"):
+        headers["Content-Type"] = content_type
+    headers["Accept-Encoding"] = "identity"
+    headers[CLIENT_ADDRESS_HEADER] = client_address
+    headers.update(trace.onward_headers())
+    return headers
+
+
+def returned(answer: UpstreamAnswer, language: str) -> list[tuple[str, str]]:
+    """The headers of a service's answer that go on to the app; `language` is that of a message that we wrote."""
+    kept = {name: value for name in _RETURNED if (value := answer.header(name))}
+    return list((dict(language_headers(language)) | kept).items())
+
+
+def language_headers(language: str) -> list[tuple[str, str]]:
+    """What says that an answer depends on the reader's language (RFC 9110 sections 8.5 and 12.5.5)."""
+    return [("Content-Language", language), ("Vary", "Accept-Language")]
+
+
+def client_address(environ: Mapping[str, Any], trusted_hops: int) -> str:
+    """Who called: the peer itself, or what the outermost of `trusted_hops` proxies in front saw.
+
+    Every trusted proxy appends its peer to X-Forwarded-For; what stands further left was written by strangers.
+    """
+    peer = str(environ.get("REMOTE_ADDR", ""))
+    if not trusted_hops:
+        return peer
+    seen = [address.strip() for address in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",") if address.strip()]
+    return seen[-trusted_hops] if len(seen) >= trusted_hops else peer
+
+
+def _may_cross(name: str, named_by_connection: set[str]) -> bool:
+    return name not in _NOT_FORWARDED and name not in named_by_connection and not name.startswith(_IDENTITY_PREFIXES)

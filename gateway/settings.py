@@ -1,0 +1,48 @@
+"""What the gateway is told by its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.routes import SERVICES
+from shared.settings import Environment
+from shared.web import MAX_BODY_BYTES
+
+HOUR = 60 * 60
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of the gateway.
+
+    `service_urls` has one URL for each service of the route table. `trusted_hops` is how many proxies stand in front.
+    `requests_per_second` and `burst` limit one network at one worker. `max_body` and `max_answer` are in bytes.
+    """
+
+    service_urls: Mapping[str, str]
+    redis_url: str
+    token_issuer: str
+    access_token_lifetime: int
+    trusted_hops: int
+    requests_per_second: int
+    burst: int
+    max_body: int
+    max_answer: int
+    connections_per_service: int
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """The settings in `environ`; SettingsError names everything that is missing or wrong."""
+        with Environment(environ) as environment:
+            return cls(
+                service_urls={name: environment.url(f"{name.upper()}_URL", "http", "https") for name in SERVICES},
+                redis_url=environment.url("REDIS_URL", "redis", "rediss"),
+                token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
+                access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),
+                trusted_hops=environment.integer("TRUSTED_HOPS", 0, low=0, high=10),
+                requests_per_second=environment.integer("REQUESTS_PER_SECOND", 200, low=1, high=1_000_000),
+                burst=environment.integer("BURST", 400, low=1, high=1_000_000),
+                max_body=environment.integer("MAX_BODY_BYTES", MAX_BODY_BYTES, low=1, high=100_000_000),
+                max_answer=environment.integer("MAX_ANSWER_BYTES", 10_000_000, low=1_000, high=100_000_000),
+                connections_per_service=environment.integer("CONNECTIONS_PER_SERVICE", 64, low=1, high=10_000),
+            )

@@ -1,0 +1,38 @@
+"""Answers in the envelope when a request is so broken that gunicorn refuses it before the application sees it."""
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from gunicorn import util
+
+from shared.catalogue import CATALOGUE, code_for_status
+from shared.envelope import CONTENT_TYPE, failure
+from shared.languages import DEFAULT_LANGUAGE
+from shared.trace import REQUEST_ID_HEADER
+
+_DRAIN_SECONDS = 1.0
+_DRAIN_BYTES = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+def envelope_broken_requests() -> None:
+    """Replace gunicorn's writer of HTML error pages, in this process."""
+    util.write_error = _write_error
+
+
+def _write_error(sock: Any, status: int, reason: str, message: str) -> None:
+    # gunicorn's 501 (a transfer coding that it does not know) and 417 and 403 are, to an app, a request that is wrong.
+    code = code_for_status(status if status in (414, 431, 500) else 400)
+    status, body, request_id = CATALOGUE[code].status, failure(code, DEFAULT_LANGUAGE), secrets.token_hex(16)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        f"{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
+    )
+    log.info("request", status=status, error_code=code, request_id=request_id, reason=message[:200])
+    util.write_nonblock(sock, head.encode("latin-1") + body)
+    # Closing with unread bytes would reset the connection and lose the answer.
+    util.close_graceful(sock, timeout=_DRAIN_SECONDS, max_drain=_DRAIN_BYTES)
