@@ -12,7 +12,8 @@ class RequestLimit:
 
     def __init__(self, per_second: int, burst: int) -> None:
         self._interval = 1 / per_second
-        self._tolerance = burst * self._interval
+        # A hair more than the burst, because sums of fractions are a hair off.
+        self._tolerance = (burst + 0.001) * self._interval
         self._theoretical: dict[str, float] = {}
 
     def spend(self, network: str) -> None:

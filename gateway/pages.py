@@ -52,8 +52,8 @@ ERRORS_EXAMPLE = [
 
 
 @blueprint.route("/v1/errors")
-@blueprint.answers(200, ErrorCodeData, "Error codes fetched successfully", example=ERRORS_EXAMPLE, many=True)
 @public
+@blueprint.answers(200, ErrorCodeData, "Error codes fetched successfully", example=ERRORS_EXAMPLE, many=True)
 def list_error_codes() -> tuple[list[dict[str, Any]], dict[str, str]]:
     """List every error code, with what it means and what the app should do.
 
@@ -66,9 +66,9 @@ def list_error_codes() -> tuple[list[dict[str, Any]], dict[str, str]]:
 
 
 @blueprint.route("/.well-known/jwks.json")
+@public
 @blueprint.response(200, JwkSetData)
 @blueprint.doc(operationId="show_public_keys")
-@public
 def show_public_keys() -> Response:
     """Show the public keys that access tokens are signed with.
 

@@ -65,7 +65,7 @@ class Gateway:
         language = choose_language(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         started = time.perf_counter()
         route = matching.find(methods, environ["REQUEST_METHOD"])
-        trace = Trace.start(_header_of(environ), route.seconds if route else 1.0)
+        trace = Trace.start(_header_of(environ), self._seconds_for(route))
         try:
             _refuse_ambiguous(environ)
             self._limit.spend(network_of(address))
@@ -92,6 +92,9 @@ class Gateway:
             return Answer(304, b""), headers.returned(reply, language)
         answer = normalise(reply.status, reply.content_type, reply.body, language)
         return answer, headers.returned(reply, language)
+
+    def _seconds_for(self, route: Route | None) -> float:
+        return (route.seconds if route else None) or self._settings.deadline_seconds
 
     def _body(self, environ: Environ) -> bytes:
         limit = self._settings.max_body

@@ -17,13 +17,16 @@ class Guard(StrEnum):
 
 @dataclass(frozen=True)
 class Route:
-    """One door. `{name}` in `path` stands for one segment; `seconds` is the longest that an answer may take."""
+    """One door. `{name}` in `path` stands for one segment.
+
+    `seconds` is the longest that an answer may take; without it DEADLINE_SECONDS of the environment counts.
+    """
 
     method: str
     path: str
     service: str
     guard: Guard
-    seconds: float = 10.0
+    seconds: float | None = None
 
 
 ROUTES = (

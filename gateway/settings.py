@@ -16,7 +16,8 @@ class Settings:
     """All settings of the gateway.
 
     `service_urls` has one URL for each service of the route table. `trusted_hops` is how many proxies stand in front.
-    `requests_per_second` and `burst` limit one network at one worker. `max_body` and `max_answer` are in bytes.
+    `requests_per_second` and `burst` limit one network at one worker. `max_body` and `max_answer` are in bytes;
+    a request has `deadline_seconds` where its route does not say otherwise.
     """
 
     service_urls: Mapping[str, str]
@@ -29,6 +30,7 @@ class Settings:
     max_body: int
     max_answer: int
     connections_per_service: int
+    deadline_seconds: int
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -45,4 +47,5 @@ class Settings:
                 max_body=environment.integer("MAX_BODY_BYTES", MAX_BODY_BYTES, low=1, high=100_000_000),
                 max_answer=environment.integer("MAX_ANSWER_BYTES", 10_000_000, low=1_000, high=100_000_000),
                 connections_per_service=environment.integer("CONNECTIONS_PER_SERVICE", 64, low=1, high=10_000),
+                deadline_seconds=environment.integer("DEADLINE_SECONDS", 10, low=1, high=300),
             )

@@ -93,8 +93,6 @@ _ENTRIES: Iterable[CatalogueEntry] = (
     _fix("VAL_008", "refresh_token", N_("Refresh token is not valid")),
     _fix("VAL_009", "scope", N_("Scope must be this, others or all")),
     _fix("VAL_010", "Idempotency-Key", N_("Idempotency key is not valid or was used for another request")),
-    _fix("VAL_011", "limit", N_("Limit is not valid")),
-    _fix("VAL_012", "cursor", N_("Cursor is not valid")),
     # HTTP itself.
     CatalogueEntry("REQ_400", 400, N_("The request is not valid"), Action.FIX_INPUT),
     CatalogueEntry("REQ_404", 404, N_("There is nothing at this address"), Action.NONE),

@@ -17,15 +17,15 @@ def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
     blueprint = Blueprint("health", __name__, description="For load balancers and supervisors")
 
     @blueprint.route("/health/live")
-    @blueprint.answers(200, NoData, "Alive", example={})
     @public
+    @blueprint.answers(200, NoData, "Alive", example={})
     def show_liveness() -> dict[str, Any]:
         """Say that the process answers."""
         return {}
 
     @blueprint.route("/health/ready")
-    @blueprint.answers(200, NoData, "Ready", example={}, errors=[Unavailable])
     @public
+    @blueprint.answers(200, NoData, "Ready", example={}, errors=[Unavailable])
     def show_readiness() -> dict[str, Any]:
         """Say whether requests should be sent here."""
         failed = [name for name, check in checks.items() if not _passes(check)]

@@ -25,6 +25,8 @@ def choose_language(accept_language: str) -> str:
     if not accept_language or len(accept_language) > _MAX_HEADER:
         return DEFAULT_LANGUAGE
     wanted = parse_accept_header(accept_language, LanguageAccept)
+    # We have no regions, and werkzeug would let a plain "en" beat a better liked "de-AT".
+    wanted = LanguageAccept([(tag.replace("_", "-").partition("-")[0], quality) for tag, quality in wanted])
     return wanted.best_match(languages(), default=DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
 
 

@@ -15,7 +15,7 @@ def canonical(email: str) -> str:
     if len(trimmed) > MAX_EMAIL:
         raise ValueError("longer than an email address can be")
     try:
-        checked = validate_email(trimmed, check_deliverability=False, allow_smtputf8=False)
+        checked = validate_email(trimmed, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from error
     address = (checked.ascii_email or "").lower()

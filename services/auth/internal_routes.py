@@ -19,6 +19,7 @@ well_known = FlaskBlueprint("well_known", __name__)
 
 
 @blueprint.route("/internal/token", methods=["POST"])
+@public
 @blueprint.arguments(ServiceTokenForm)
 @blueprint.answers(
     200,
@@ -27,7 +28,6 @@ well_known = FlaskBlueprint("well_known", __name__)
     example={"access_token": "eyJ…", "access_token_expires_at": 1732234500},
     errors=[InvalidToken, Forbidden],
 )
-@public
 def issue_service_token(form: dict[str, str]) -> ServiceToken:
     """Give a service a token for calling another (RFC 6749 section 4.4); it proves itself by its secret."""
     return parts().tokens.for_client(form["client_id"], form["client_secret"], form["audience"])

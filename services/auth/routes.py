@@ -46,6 +46,7 @@ SIGN_IN_EXAMPLE = {
 
 
 @blueprint.route("/v1/auth/signup", methods=["POST"])
+@public
 @blueprint.arguments(SignupForm)
 @blueprint.arguments(IdempotencyHeader, location="headers")
 @blueprint.answers(
@@ -55,7 +56,6 @@ SIGN_IN_EXAMPLE = {
     example=SIGN_IN_EXAMPLE,
     errors=[EmailTaken, PasswordTooShort, PasswordTooCommon, Unavailable],
 )
-@public
 def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     """Sign up.
 
@@ -73,6 +73,7 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/v1/auth/login", methods=["POST"])
+@public
 @blueprint.arguments(LoginForm)
 @blueprint.answers(
     200,
@@ -81,7 +82,6 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     example=SIGN_IN_EXAMPLE,
     errors=[WrongCredentials, AccountDisabled, TooManyAttempts, Unavailable],
 )
-@public
 def sign_in(form: dict[str, Any]) -> dict[str, Any]:
     """Sign in.
 
@@ -103,6 +103,7 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/v1/auth/refresh", methods=["POST"])
+@public
 @blueprint.arguments(RefreshForm)
 @blueprint.answers(
     200,
@@ -118,7 +119,6 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
         Unavailable,
     ],
 )
-@public
 def refresh(form: dict[str, str]) -> dict[str, Any]:
     """Get a new pair of tokens.
 

@@ -24,11 +24,11 @@ SESSION_EXAMPLE = {
 
 
 @blueprint.route("/v1/auth/logout", methods=["POST"])
+@public
 @blueprint.arguments(LogoutForm, required=False)
 @blueprint.answers(
     200, NoData, "Logged out successfully", example={}, errors=[TokenMissing, InvalidRefreshToken, SessionEnded]
 )
-@public
 def log_out(form: dict[str, Any]) -> dict[str, Any]:
     """Log out on this device, on the others, or on all.
 
@@ -42,8 +42,8 @@ def log_out(form: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/v1/auth/sessions")
-@blueprint.answers(200, SessionData, "Sessions fetched successfully", example=[SESSION_EXAMPLE], many=True)
 @signed_in
+@blueprint.answers(200, SessionData, "Sessions fetched successfully", example=[SESSION_EXAMPLE], many=True)
 def list_my_sessions() -> list[dict[str, Any]]:
     """List the devices that I am signed in on, the most recently used first."""
     person = current_person()
@@ -53,8 +53,8 @@ def list_my_sessions() -> list[dict[str, Any]]:
 
 
 @blueprint.route("/v1/auth/sessions/<session_id>", methods=["DELETE"])
-@blueprint.answers(200, NoData, "Session ended successfully", example={}, errors=[SessionNotFound])
 @signed_in
+@blueprint.answers(200, NoData, "Session ended successfully", example={}, errors=[SessionNotFound])
 def end_my_session(session_id: str) -> dict[str, Any]:
     """Sign one of my devices out."""
     try:
@@ -68,9 +68,9 @@ def end_my_session(session_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/v1/auth/device", methods=["PUT"])
+@signed_in
 @blueprint.arguments(PushTokenForm)
 @blueprint.answers(200, NoData, "Device updated successfully", example={}, errors=[SessionEnded])
-@signed_in
 def change_my_push_token(form: dict[str, Any]) -> dict[str, Any]:
     """Tell this device's new push token, or null when the person no longer wants push."""
     with parts().database.transaction() as session:

@@ -16,9 +16,9 @@ blueprint = Blueprint("internal", __name__, description="For services only; not 
 
 
 @blueprint.route("/internal/profiles/<int:account_id>", methods=["PUT"])
+@service("profiles:write")
 @blueprint.arguments(AccountNewsForm)
 @blueprint.answers(200, InternalProfile, "Profile kept successfully", example=PROFILE_EXAMPLE)
-@service("profiles:write")
 def keep_profile(form: dict[str, Any], account_id: int) -> Profile:
     """Make or update the profile of an account; telling the same again changes nothing."""
     with parts().database.transaction() as session:
@@ -26,9 +26,9 @@ def keep_profile(form: dict[str, Any], account_id: int) -> Profile:
 
 
 @blueprint.route("/internal/profiles")
+@service("profiles:read")
 @blueprint.arguments(ProfileQuery, location="query")
 @blueprint.answers(200, InternalProfile, "Profiles fetched successfully", example=[PROFILE_EXAMPLE], many=True)
-@service("profiles:read")
 def show_profiles(query: dict[str, list[int]]) -> Sequence[Profile]:
     """Show the profiles that exist of the given ids."""
     with parts().database.transaction() as session:

@@ -28,7 +28,10 @@ def keep(session: Session, account_id: int, news: AccountNews) -> Profile:
     """Make the profile of an account, or bring its copy of the email up to date.
 
     The same news again, or older news, changes nothing; name and phone are taken once, afterwards they are the owner's.
+    Raises UserNotFound for an id that no account can have.
     """
+    if account_id > GREATEST_ID:
+        raise UserNotFound(str(account_id))
     statement = insert(Profile).values(
         id=account_id, email=news.email, name=news.name, phone=news.phone, account_version=news.version
     )

@@ -34,10 +34,10 @@ PUBLIC_EXAMPLE = {"id": 123, "name": "John Doe", "profile_image": None}
 
 
 @blueprint.route("/v1/users/me")
+@signed_in
 @blueprint.answers(
     200, MyProfile, "User profile fetched successfully", example=PROFILE_EXAMPLE, errors=[ProfileOnItsWay]
 )
-@signed_in
 def show_my_profile() -> tuple[Profile, dict[str, str]]:
     """Show my profile.
 
@@ -50,6 +50,7 @@ def show_my_profile() -> tuple[Profile, dict[str, str]]:
 
 
 @blueprint.route("/v1/users/me", methods=["PATCH"])
+@signed_in
 @blueprint.doc(parameters=[IF_MATCH])
 @blueprint.arguments(ProfileChange)
 @blueprint.answers(
@@ -59,7 +60,6 @@ def show_my_profile() -> tuple[Profile, dict[str, str]]:
     example=PROFILE_EXAMPLE,
     errors=[ProfileChanged, ProfileOnItsWay],
 )
-@signed_in
 def change_my_profile(form: dict[str, Any]) -> tuple[Profile, dict[str, str]]:
     """Change my name or phone.
 
@@ -71,10 +71,10 @@ def change_my_profile(form: dict[str, Any]) -> tuple[Profile, dict[str, str]]:
 
 
 @blueprint.route("/v1/users/<int:user_id>")
+@signed_in
 @blueprint.answers(
     200, PublicProfile, "User profile fetched successfully", example=PUBLIC_EXAMPLE, errors=[UserNotFound]
 )
-@signed_in
 def show_profile(user_id: int) -> Profile:
     """Show somebody's public profile."""
     with parts().database.transaction() as session:

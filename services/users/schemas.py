@@ -53,7 +53,7 @@ class ProfileQuery(Schema):
     """Which profiles a service asks for."""
 
     ids = DelimitedList(
-        fields.Integer(strict=True, validate=validate.Range(1, GREATEST_ID)),
+        fields.Integer(validate=validate.Range(1, GREATEST_ID)),
         required=True,
         validate=validate.Length(1, MAX_BATCH),
         metadata={"description": "Up to 100 ids of people, with commas between them", "example": "1,2,3"},

@@ -1,0 +1,81 @@
+"""One real stack for the whole run: PostgreSQL, Valkey, the services and the gateway, on ports of its own."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.http import Api
+from tests.support.phone import Phone
+from tools.stack import Ports, Stack
+
+CLIENT_ID = "reports"
+CLIENT_SECRET = "a secret of the reports service"
+READER_SECRET = "another one, to rotate to it"
+
+SERVICE_CLIENTS = {
+    CLIENT_ID: {"secrets": [CLIENT_SECRET, READER_SECRET], "scopes": {"users": ["profiles:read"]}},
+}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, started once; a test that stops a part of it starts that part again."""
+    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS)}}
+    with Stack(tmp_path_factory.mktemp("stack") / "data", Ports.free(), settings=settings) as running:
+        running.start()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(request: pytest.FixtureRequest) -> Api:
+    """The gateway: of BASE_URL when that is set (`make contract BASE_URL=…`), else of the stack."""
+    base_url = os.environ.get("BASE_URL")
+    return Api(base_url or request.getfixturevalue("stack").gateway_url)
+
+
+@pytest.fixture(scope="session")
+def auth(stack: Stack) -> Api:
+    """The auth service's own door."""
+    return Api(stack.auth_url)
+
+
+@pytest.fixture(scope="session")
+def users(stack: Stack) -> Api:
+    """The users service's own door."""
+    return Api(stack.users_url)
+
+
+@pytest.fixture
+def phone(api: Api) -> Phone:
+    """A phone whose owner has just signed up."""
+    return Phone(api).sign_up()
+
+
+@pytest.fixture
+def new_phone(api: Api) -> Callable[[], Phone]:
+    """Makes phones whose owners have not signed up yet."""
+    return lambda: Phone(api)
+
+
+@pytest.fixture
+def auth_sql(stack: Stack) -> Iterator[psycopg.Connection]:
+    """Auth's database, to look at what is stored and to turn back its clock."""
+    with psycopg.connect(stack.database_url("auth"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def users_sql(stack: Stack) -> Iterator[psycopg.Connection]:
+    """The database of users."""
+    with psycopg.connect(stack.database_url("users"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    """Where a further gateway writes its log."""
+    return tmp_path / "gateway.log"

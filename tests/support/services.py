@@ -1,0 +1,113 @@
+"""Stand-ins for services that misbehave, and further gateways in front of whatever a test needs."""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.support.http import Api
+from tests.support.waiting import eventually
+from tools.process import ROOT
+
+STOP_SECONDS = 15
+Reply = Callable[[socket.socket, bytes], None]
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def raw_reply(status: str, body: bytes, content_type: str = "application/json", extra: str = "") -> bytes:
+    """A whole HTTP answer as bytes."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
+    return head.encode() + body
+
+
+class BrokenService:
+    """A service that answers every request with the bytes that the test has put into `reply`, or hangs on None.
+
+    Keeps the requests that it got in `requests`, each as the bytes of its head and body.
+    """
+
+    def __init__(self) -> None:
+        self.reply: bytes | None = b""
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._released = threading.Event()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._released.set()
+        # Wakes the thread that waits in accept, which closing alone does not.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._released.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            self.requests.append(_read_request(connection))
+            if self.reply is None:
+                self._released.wait(60)
+            else:
+                connection.sendall(self.reply)
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(65536)
+        if not piece:
+            return received
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+@contextmanager
+def gateway_process(
+    environment: dict[str, str], log_path: Path, *, wsgi_app: str = "", **settings: str
+) -> Iterator[Api]:
+    """A real gateway under gunicorn on a port of its own, with `settings` on top of `environment`."""
+    port = free_port()
+    environment = {**environment, **settings, "BIND": f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "gateway/gunicorn_conf.py", *([wsgi_app] if wsgi_app else [])]
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    api = Api(f"http://127.0.0.1:{port}")
+    try:
+        eventually(lambda: _is_ready(api), seconds=30)
+        yield api
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_ready(api: Api) -> bool:
+    with suppress(Exception):
+        return api.get("/health/ready").status == 200
+    return False
