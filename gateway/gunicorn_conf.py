@@ -4,11 +4,10 @@ import os
 
 from shared.serving import gunicorn_settings
 
-_settings = gunicorn_settings("gateway")
-globals().update(_settings)
+# The number of workers is WEB_CONCURRENCY, which gunicorn reads itself.
+globals().update(gunicorn_settings("gateway"))
 
 worker_class = "gevent"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = int(os.environ.get("WORKER_CONNECTIONS", "1000"))
 limit_request_line = 4094
 limit_request_fields = 64

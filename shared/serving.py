@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings of gunicorn for `room`, from BIND, WEB_CONCURRENCY and LOG_LEVEL."""
+    """Settings of gunicorn for `room`, from BIND and LOG_LEVEL."""
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": environ.get("BIND", "0.0.0.0:8000"),

@@ -57,6 +57,7 @@ def envelope_response(body: bytes, status: int) -> Response:
 
 def answer_error(error: Exception) -> Response:
     """The failure envelope for whatever was raised while a request was served."""
+    known = isinstance(error, ApiError)
     if isinstance(error, ApiError):
         code, messages, headers = error.entry.code, error.messages, error.headers
     elif isinstance(error, HTTPException) and (error.code or 0) >= 400:
@@ -65,7 +66,7 @@ def answer_error(error: Exception) -> Response:
         code, messages, headers = "SRV_500", (), {}
     status = CATALOGUE[code].status
     if status >= 500:
-        log.error("request_failed", error_code=code, exc_info=error)
+        log.error("request_failed", error_code=code, reason=str(error), exc_info=None if known else error)
     g.error_code = code
     response = envelope_response(failure(code, language(), messages), status)
     response.headers.update(headers)

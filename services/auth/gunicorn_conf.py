@@ -4,9 +4,8 @@ import os
 
 from shared.serving import gunicorn_settings
 
-_settings = gunicorn_settings("services.auth")
-globals().update(_settings)
+# The number of workers is WEB_CONCURRENCY, which gunicorn reads itself.
+globals().update(gunicorn_settings("services.auth"))
 
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("THREADS", "16"))
