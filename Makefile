@@ -1,0 +1,86 @@
+# The commands of this checkout; `make` alone lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TRANSLATIONS := shared/translations
+LANGUAGES := de fr es hi ar
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
+	openapi contract test-compose clean ready-to-run ready-to-develop
+
+help: ## List these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
+
+# --- Running
+
+up: ready-to-run ## Start everything on PORT (8080) with its data in DATA_DIR (.data), until Ctrl-C
+	@exec $(BIN)/python -m tools.up --with-parent
+
+# --- Checking
+
+test: ready-to-develop ## Run all tests against servers of their own
+	$(BIN)/python -m pytest
+
+check: ready-to-develop ## Format, lint, types, import directions, then the tests
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory lint types imports test
+
+format: ready-to-develop ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: ready-to-develop ## Look for mistakes with ruff
+	$(BIN)/ruff check .
+
+types: ready-to-develop ## Check the types with mypy
+	$(BIN)/mypy
+
+imports: ready-to-develop ## Check who imports whom
+	$(BIN)/lint-imports
+
+contract: ready-to-develop ## Run the mobile contract against BASE_URL=https://…
+	@test -n "$(BASE_URL)" || { echo "Say which backend: make contract BASE_URL=https://…"; exit 1; }
+	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_contract.py
+
+test-compose: ready-to-develop ## Run the tests that need a Docker engine
+	$(BIN)/python -m pytest -m compose
+
+# --- Making files that are kept in the repository
+
+lock: ready-to-develop ## Resolve every lock file anew
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install uv
+	tools/lock
+
+openapi: ready-to-develop ## Write the OpenAPI document
+	$(BIN)/python -m tools.openapi
+
+# Neither line numbers, dates nor names, so that only new texts make a difference.
+messages-extract: ready-to-develop ## Collect the texts for people into messages.pot
+	$(BIN)/pybabel -q extract -k answers:3 -k success:1 --add-location=file --sort-output --no-wrap \
+		--project=Latchkey --version=1 --header-comment='# Translations template for Latchkey.' \
+		-o $(TRANSLATIONS)/messages.pot.new shared services gateway
+	@grep -vE '^(#, fuzzy|"(Report|POT|PO|Last|Language|Generated)-)' $(TRANSLATIONS)/messages.pot.new \
+		>$(TRANSLATIONS)/messages.pot
+	@rm $(TRANSLATIONS)/messages.pot.new
+
+messages-update: messages-extract ## Bring new texts into every language's catalogue
+	@for language in $(LANGUAGES); do \
+		$(BIN)/pybabel -q update -i $(TRANSLATIONS)/messages.pot -d $(TRANSLATIONS) -D messages -l $$language \
+			--init-missing --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date || exit 1; \
+	done
+
+messages-compile: ready-to-develop ## Compile the catalogues (up and test do so by themselves)
+	$(BIN)/pybabel -q compile -d $(TRANSLATIONS) -D messages
+
+clean: ## Remove .venv, caches and compiled files; .data stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name .git -prune -o \( -name __pycache__ -o -name '*.mo' \) -exec rm -rf {} +
+
+# --- .venv as the lock files say
+
+ready-to-run:
+	@$(PYTHON) -m tools.install requirements.txt
+
+ready-to-develop:
+	@$(PYTHON) -m tools.install requirements-dev.txt

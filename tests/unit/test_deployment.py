@@ -1,0 +1,95 @@
+"""What is needed to run the images: the example of .env, the two small scripts about it, and the Dockerfiles."""
+
+import base64
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.process import ROOT
+
+SECRETS = re.findall(r"^([A-Z_]+)=change-me", (ROOT / ".env.example").read_text(), re.MULTILINE)
+PASSWORDS = [name for name in SECRETS if name.endswith("_PASSWORD")]
+KEYS = [name for name in SECRETS if name.endswith("_KEY")]
+ROOMS = {"services/auth": "auth", "services/users": "users", "gateway": "gateway"}
+
+
+def new_env(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([ROOT / "deploy" / "new-env", path], capture_output=True, text=True, check=False)
+
+
+def check_env(values: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], **values}
+    return subprocess.run(
+        ["sh", "deploy/check-env"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def values_of(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", path.read_text(), re.MULTILINE))
+
+
+@pytest.fixture
+def own_values(tmp_path: Path) -> dict[str, str]:
+    """What new-env makes."""
+    assert new_env(tmp_path / ".env").returncode == 0
+    return values_of(tmp_path / ".env")
+
+
+def test_a_new_env_has_secrets_of_its_own_which_only_its_owner_may_read(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert (new_env(first).returncode, new_env(second).returncode) == (0, 0)
+    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    secrets = [values_of(path)[name] for path in (first, second) for name in SECRETS]
+    assert len(set(secrets)) == len(secrets) == 2 * 6
+    assert "change-me" not in "".join(secrets)
+    assert all(len(base64.b64decode(values_of(first)[name], validate=True)) == 32 for name in KEYS)
+
+
+def test_an_env_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("PRECIOUS=1\n")
+    refused = new_env(env)
+    assert refused.returncode == 1
+    assert "exists already" in refused.stderr
+    assert env.read_text() == "PRECIOUS=1\n"
+
+
+def test_a_new_env_passes_the_check(own_values: dict[str, str]) -> None:
+    checked = check_env(own_values)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_sample_value_is_refused_by_name(own_values: dict[str, str], name: str) -> None:
+    refused = check_env({**own_values, name: values_of(ROOT / ".env.example")[name]})
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"{name} still has its sample value")
+
+
+@pytest.mark.parametrize("name", PASSWORDS)
+def test_a_password_that_would_break_its_url_is_refused_by_name(own_values: dict[str, str], name: str) -> None:
+    refused = check_env({**own_values, name: "p@ss/word"})
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"{name} may have letters, digits")
+
+
+def test_the_example_has_every_variable_of_the_compose_file_and_no_other() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    # By interpolation, or passed on by a name without a value.
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", compose)) | set(re.findall(r"^ +([A-Z_]+):$", compose, re.MULTILINE))
+    explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used == explained
+
+
+def test_the_dockerfiles_differ_in_nothing_but_the_room() -> None:
+    templates = set()
+    for folder, room in ROOMS.items():
+        _, _, text = (ROOT / folder / "Dockerfile").read_text().partition("\n")
+        for own in (f"latchkey-{room}", folder, folder.replace("/", ".")):
+            text = text.replace(own, "ROOM")
+        templates.add(re.sub(r'description="[^"]*"', "", text))
+    assert len(templates) == 1
