@@ -64,7 +64,7 @@ def _success(status: int, content_type: str, body: bytes, language: str) -> Answ
 
 
 def _client_fault(status: int, content_type: str, body: bytes, language: str) -> Answer:
-    if status in _CLIENT_FAULTS and (code := _failure_code(content_type, body)):
+    if status in _CLIENT_FAULTS and (code := _failure_code(status, content_type, body)):
         return Answer(status, body, code)
     if status == 401:
         # The gateway has checked the person already. A 401 in a foreign shape is the service's own trouble, and an app
@@ -75,7 +75,7 @@ def _client_fault(status: int, content_type: str, body: bytes, language: str) ->
 
 
 def _service_fault(status: int, content_type: str, body: bytes) -> Answer:
-    if code := _failure_code(content_type, body):
+    if code := _failure_code(status, content_type, body):
         return Answer(status, body, code)
     raise {502: BadAnswer, 503: ServiceAway, 504: ServiceSlow}[status](f"status {status}")
 
@@ -85,14 +85,21 @@ def _wrapped(status: int, data: bytes, language: str) -> Answer:
     return Answer(status, b'{"message":' + message + b',"data":' + data + b"}")
 
 
-def _failure_code(content_type: str, body: bytes) -> str | None:
+def _failure_code(status: int, content_type: str, body: bytes) -> str | None:
+    """The code of a failure envelope, when it may be passed on with this status.
+
+    A code of the catalogue comes with its own status only: a 503 that says AUTH_003 would sign people out.
+    """
     if not _is_json(content_type):
         return None
     try:
         value = parse_answer(body)
     except BadJson:
         return None
-    return str(value["error_code"]) if is_failure(value) else None
+    if not is_failure(value):
+        return None
+    known = CATALOGUE.get(value["error_code"])
+    return str(value["error_code"]) if known is None or known.status == status else None
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,9 +1,13 @@
 """Fields that the schemas of several rooms share."""
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
+
+_LINE_BREAKERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 class EpochSeconds(fields.Integer):
@@ -44,5 +48,7 @@ class PhoneNumber(fields.String):
 
 
 def _printable(text: str) -> None:
-    if not text.isprintable():
-        raise ValidationError("control characters are not allowed")
+    """Refuse what breaks a line or turns the writing direction of what follows; joiners and odd spaces are letters."""
+    for character in text:
+        if unicodedata.category(character) in _LINE_BREAKERS or unicodedata.bidirectional(character) in _DIRECTIONS:
+            raise ValidationError("control characters are not allowed")

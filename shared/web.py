@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter
 
 from shared.catalogue import CATALOGUE, code_for_status
 from shared.envelope import CONTENT_TYPE, failure
@@ -25,6 +26,9 @@ def create_app(room: str, *, budget: float, max_body: int = MAX_BODY_BYTES) -> F
     """An application for `room` whose requests have `budget` seconds and bodies up to `max_body` bytes."""
     app = Flask(room, static_folder=None)
     app.config.update(ROOM=room, MAX_CONTENT_LENGTH=max_body, PROPAGATE_EXCEPTIONS=False)
+    # OPTIONS is answered like any other method that a page does not have.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.converters["int"] = _PlainInteger
     # A redirect to a tidier address would be an answer outside the contract.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
@@ -40,6 +44,12 @@ def create_app(room: str, *, budget: float, max_body: int = MAX_BODY_BYTES) -> F
     app.after_request(_finish)
     app.register_error_handler(Exception, answer_error)
     return app
+
+
+class _PlainInteger(IntegerConverter):
+    """Digits as they are on every keyboard; werkzeug's own converter takes those of all scripts."""
+
+    regex = r"[0-9]+"
 
 
 def language() -> str:

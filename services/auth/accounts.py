@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.auth import outbox, sessions
-from services.auth.errors import AccountDisabled, EmailTaken, PasswordTooCommon, WrongCredentials
+from services.auth.errors import AccountDisabled, EmailTaken, WrongCredentials
 from services.auth.models import Account, OutboxEntry, SessionRow, SignupKey
-from services.auth.passwords import Passwords, is_common
+from services.auth.passwords import Passwords
 from services.auth.sessions import Device
 from services.auth.settings import Settings
 from shared.envelope import dump
@@ -69,12 +69,6 @@ def register(
         session.add(SignupKey(key=key, request_hash=request.digest(), account_id=account.id, session_id=row.id))
     session.flush()
     return SignedUp(account, row, entry)
-
-
-def refuse_weak(password: str) -> None:
-    """Raise PasswordTooCommon for what attackers try first."""
-    if is_common(password):
-        raise PasswordTooCommon
 
 
 def find(session: Session, email: str) -> Account | None:

@@ -62,7 +62,6 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     Makes an account and signs this device in. Send an `Idempotency-Key` (a UUID, new for each person and tap on the
     button) and repeat the request with it when the reply was lost: the same account is answered, not AUTH_002.
     """
-    accounts.refuse_weak(form.password)
     password_hash = parts().passwords.hash(form.password)
     with parts().database.transaction() as session:
         signed_up = accounts.register(session, form, password_hash, headers["idempotency_key"], parts().settings)

@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from services.auth import emails
 from services.auth.accounts import SignUp
-from services.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
+from services.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, is_common
 from services.auth.sessions import Device
 from shared.fields import EpochSeconds, PersonName, PhoneNumber
 
@@ -62,13 +62,22 @@ class LoginForm(_DeviceFields):
     """What somebody gives to sign in."""
 
 
+def _uncommon(password: str) -> None:
+    if is_common(password):
+        raise ValidationError("AUTH_009")
+
+
 class SignupForm(_DeviceFields):
     """What somebody gives to sign up."""
 
     password = fields.String(
         required=True,
         load_only=True,
-        validate=[validate.Length(min=MIN_PASSWORD, error="AUTH_008"), validate.Length(max=MAX_PASSWORD)],
+        validate=[
+            validate.Length(min=MIN_PASSWORD, error="AUTH_008"),
+            validate.Length(max=MAX_PASSWORD),
+            _uncommon,
+        ],
         metadata={"format": "password", "example": "userPassword123"},
     )
     name = PersonName(load_default=None, allow_none=True)
