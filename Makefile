@@ -44,6 +44,7 @@ contract: ready-to-develop ## Run the mobile contract against BASE_URL=https://â
 	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_contract.py
 
 test-compose: ready-to-develop ## Run the tests that need a Docker engine
+	@docker compose version >/dev/null 2>&1 || $(PYTHON) -m tools.install requirements-compose.txt
 	$(BIN)/python -m pytest -m compose
 
 # --- Making files that are kept in the repository

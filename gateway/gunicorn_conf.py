@@ -8,7 +8,7 @@ from shared.serving import gunicorn_settings
 globals().update(gunicorn_settings("gateway"))
 
 worker_class = "gevent"
-worker_connections = int(os.environ.get("WORKER_CONNECTIONS", "1000"))
+worker_connections = int(os.environ.get("WORKER_CONNECTIONS") or "1000")
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190

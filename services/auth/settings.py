@@ -24,7 +24,7 @@ class Settings:
     """All settings of auth. Lifetimes and pauses are in seconds.
 
     `key_encryption_key` encrypts the private halves of the signing keys in the database, `refresh_token_key` is the
-    pepper of refresh tokens; both are 32 bytes.
+    pepper of refresh tokens; both are 32 bytes. The worker touches `heartbeat_file`, if any, in every round.
     """
 
     database_url: str
@@ -45,6 +45,7 @@ class Settings:
     login_attempts_per_minute: int
     threads: int
     hashing_slots: int
+    heartbeat_file: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -70,6 +71,7 @@ class Settings:
                 login_attempts_per_minute=environment.integer("LOGIN_ATTEMPTS_PER_MINUTE", 10, low=1, high=100_000),
                 threads=environment.integer("THREADS", 16, low=2, high=256),
                 hashing_slots=environment.integer("HASHING_SLOTS", 2, low=1, high=64),
+                heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
             )
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from pathlib import Path
 
 import structlog
 
@@ -21,6 +22,8 @@ def run(parts: Parts) -> None:
         signal.signal(number, lambda *_: stop.set())
     log.info("worker_started")
     while not stop.is_set():
+        if parts.settings.heartbeat_file:
+            Path(parts.settings.heartbeat_file).touch()
         try:
             tried = outbox.deliver_due(parts.database, parts.users)
         except Unavailable as error:

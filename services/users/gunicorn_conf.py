@@ -8,4 +8,4 @@ from shared.serving import gunicorn_settings
 globals().update(gunicorn_settings("services.users"))
 
 worker_class = "gthread"
-threads = int(os.environ.get("THREADS", "16"))
+threads = int(os.environ.get("THREADS") or "16")
