@@ -3,6 +3,7 @@
 from flask import Flask
 
 from gateway import docs, pages
+from gateway.confirmations import Confirmations
 from gateway.guard import TokenGuard
 from gateway.matching import RouteTable
 from gateway.proxy import Gateway
@@ -30,18 +31,20 @@ def create_app(settings: Settings | None = None) -> Gateway:
         name: Upstream(name, url, connections=settings.connections_per_service, max_answer=settings.max_answer)
         for name, url in settings.service_urls.items()
     }
-    guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked)
-    app = create_pages(keys, settings)
+    confirmations = Confirmations(settings.redis_url)
+    guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked, confirmations)
+    app = create_pages(keys, revoked, settings)
     keys.start()
     revoked.start()
+    confirmations.start()
     return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, settings)
 
 
-def create_pages(keys: KeySet, settings: Settings) -> Flask:
+def create_pages(keys: KeySet, revoked: RevokedSessions, settings: Settings) -> Flask:
     """The Flask application with the gateway's own pages."""
     app = create_web_app("gateway", budget=PAGE_SECONDS, max_body=settings.max_body)
     app.extensions["keys"] = keys
-    health = health_pages({"keys": lambda: keys.loaded})
+    health = health_pages({"keys": lambda: keys.loaded, "revocations": lambda: revoked.ready})
     document(app, health, pages.blueprint)
     app.register_blueprint(docs.documents)
     refuse_unguarded_views(app)

@@ -2,6 +2,7 @@
 
 import time
 
+from gateway.confirmations import Confirmations
 from gateway.errors import SessionRevoked
 from gateway.revocations import RevokedSessions
 from shared.access_tokens import AccessTokenVerifier, Person
@@ -13,9 +14,10 @@ _MAX_REMEMBERED = 50_000
 class TokenGuard:
     """Checks access tokens; one that was found good is remembered until it expires or its session ends."""
 
-    def __init__(self, verifier: AccessTokenVerifier, revoked: RevokedSessions) -> None:
+    def __init__(self, verifier: AccessTokenVerifier, revoked: RevokedSessions, confirmations: Confirmations) -> None:
         self._verifier = verifier
         self._revoked = revoked
+        self._confirmations = confirmations
         self._remembered: dict[str, Person] = {}
 
     def check(self, authorization: str | None) -> Person:
@@ -41,4 +43,5 @@ class TokenGuard:
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[token] = person
+        self._confirmations.saw(person)
         return person

@@ -7,11 +7,12 @@ import gevent
 import redis
 import structlog
 
-STREAM = "latchkey:revocations"
+from shared.streams import REFILLED, REVOCATIONS
+
 _BLOCK_MS = 5_000
 _READ_SECONDS = 8.0
 _CONNECT_SECONDS = 1.0
-_RECONNECT_SECONDS = 0.5
+_PAUSE_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +30,20 @@ class RevokedSessions:
         self._lifetime = lifetime
         self._forget_at: dict[str, float] = {}
         self._position = f"{int((time.time() - lifetime) * 1000)}-0"
+        self._caught_up = False
+        self._redis_is_away = False
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._forget_at
+
+    @property
+    def ready(self) -> bool:
+        """False from the start until everything that ended is known.
+
+        An absent Redis makes nobody wait: what ended meanwhile is known when it is back, and until then an ended
+        session's access tokens live until they expire.
+        """
+        return self._caught_up or self._redis_is_away
 
     def start(self) -> None:
         """Follow the stream from a greenlet for as long as the process lives."""
@@ -40,11 +52,24 @@ class RevokedSessions:
     def _follow_for_ever(self) -> None:
         while True:
             try:
-                self._take(self._redis.xread({STREAM: self._position}, block=_BLOCK_MS, count=1000))
+                self._follow()
             except redis.RedisError as error:
-                log.warning("revocations_not_followed", reason=repr(error))
-                gevent.sleep(_RECONNECT_SECONDS)
+                if not self._redis_is_away:
+                    log.warning("revocations_not_followed", reason=repr(error))
+                self._redis_is_away = True
+                gevent.sleep(_PAUSE_SECONDS)
             self._forget_old()
+
+    def _follow(self) -> None:
+        # Auth's worker says when the stream is complete; asked before reading, so that what it wrote is read.
+        complete = self._caught_up or bool(self._redis.exists(REFILLED))
+        block = _BLOCK_MS if self._caught_up else None
+        self._take(self._redis.xread({REVOCATIONS: self._position}, block=block, count=1000))
+        self._redis_is_away = False
+        if complete:
+            self._caught_up = True
+        else:
+            gevent.sleep(_PAUSE_SECONDS)
 
     def _take(self, answer: Any) -> None:
         for _stream, entries in answer or ():

@@ -40,6 +40,7 @@ class SessionRow(Base):
     __tablename__ = "sessions"
     __table_args__ = (
         Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_sessions_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         Index(
             "uq_sessions_push_token",
             "notification_device_id",

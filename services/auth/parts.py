@@ -6,7 +6,7 @@ from typing import cast
 from flask import current_app
 
 from services.auth.passwords import Passwords
-from services.auth.revocations import Revocations
+from services.auth.revocations import Revocations, connect
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
 from services.auth.throttle import SignInThrottle
@@ -50,7 +50,7 @@ def build_parts(settings: Settings) -> Parts:
         tokens=tokens,
         users=ServiceClient(settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
         throttle=SignInThrottle(settings.redis_url, settings.login_attempts_per_minute),
-        revocations=Revocations(settings.redis_url, settings.access_token_lifetime),
+        revocations=Revocations(connect(settings.redis_url), settings.access_token_lifetime),
     )
 
 

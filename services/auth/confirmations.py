@@ -1,0 +1,58 @@
+"""Takes the gateway's word that a session's new access token is in use, which ends the time of lost replies for it."""
+
+import uuid
+from typing import Any
+
+import redis
+from sqlalchemy import func, update
+
+from services.auth.models import SessionRow
+from shared.database import Database
+from shared.streams import CONFIRMATIONS
+
+_GROUP = "auth"
+_CONSUMER = "worker"
+_BATCH = 500
+
+
+class Confirmations:
+    """The stream of sessions whose newest generation was seen at a gateway.
+
+    Read by a consumer group, so that a batch that was not finished is read again after a crash. Confirming twice
+    changes nothing.
+    """
+
+    def __init__(self, database: Database, client: redis.Redis) -> None:
+        self._database = database
+        self._redis = client
+        # First what was taken and not finished before a restart ("0"), then what is new (">").
+        self._position = "0"
+
+    def take(self) -> int:
+        """Confirm a batch; how many there were. Raises redis.RedisError and Unavailable."""
+        entries = self._read()
+        # Until a batch is acknowledged it is what is read next, so that a failure in between loses nothing.
+        self._position = "0" if entries else ">"
+        seen = sorted({(uuid.UUID(fields[b"sid"].decode()), int(fields[b"gen"])) for _, fields in entries})
+        with self._database.transaction() as session:
+            for session_id, generation in seen:
+                session.execute(
+                    update(SessionRow)
+                    .where(SessionRow.id == session_id, SessionRow.generation == generation)
+                    .where(SessionRow.confirmed_at.is_(None))
+                    .values(confirmed_at=func.now())
+                )
+        if identities := [identity for identity, _ in entries]:
+            self._redis.xack(CONFIRMATIONS, _GROUP, *identities)
+            self._redis.xdel(CONFIRMATIONS, *identities)
+        return len(entries)
+
+    def _read(self) -> Any:
+        try:
+            answer: Any = self._redis.xreadgroup(_GROUP, _CONSUMER, {CONFIRMATIONS: self._position}, count=_BATCH)
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self._redis.xgroup_create(CONFIRMATIONS, _GROUP, id="0", mkstream=True)
+            return []
+        return answer[0][1] if answer else []

@@ -1,0 +1,156 @@
+"""Between auth and the gateway: a token in use ends the time of lost replies, an ended session ends its tokens."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from psycopg import Connection
+from urllib3.exceptions import HTTPError
+
+from shared.streams import CONFIRMATIONS, REFILLED, REVOCATIONS
+from tests.support.http import Api
+from tests.support.phone import Phone
+from tests.support.waiting import eventually
+from tools.stack import Stack
+
+CONFIRMED = "SELECT confirmed_at IS NOT NULL FROM sessions WHERE account_id = %s AND ended_at IS NULL"
+AGE = """
+    UPDATE sessions SET rotated_at = rotated_at - %(s)s * interval '1 second',
+                        confirmed_at = confirmed_at - %(s)s * interval '1 second'
+    WHERE account_id = %(a)s
+"""
+
+
+@pytest.fixture
+def valkey(stack: Stack) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
+        yield client
+
+
+def use_access_token_and_wait(phone: Phone, auth_sql: Connection) -> None:
+    assert phone.get("/v1/users/me").status == 200
+    eventually(lambda: auth_sql.execute(CONFIRMED, (phone.user["id"],)).fetchone() == (True,))
+
+
+def written(valkey: redis.Redis) -> int:
+    """How many confirmations gateways have ever written."""
+    stream: Any = valkey.xinfo_stream(CONFIRMATIONS)
+    return int(stream["entries-added"])
+
+
+def grow_older(phone: Phone, auth_sql: Connection, seconds: int) -> None:
+    auth_sql.execute(AGE, {"s": seconds, "a": phone.user["id"]})
+
+
+def test_ten_minutes_after_a_lost_reply_the_old_token_still_gets_the_same_successor(
+    phone: Phone, auth_sql: Connection
+) -> None:
+    spent = phone.refresh_token
+    successor = phone.refresh().data["refresh_token"]
+    grow_older(phone, auth_sql, 600)
+    assert phone.refresh(spent).data["refresh_token"] == successor
+
+
+def test_within_a_minute_of_the_first_use_the_old_token_still_gets_the_same_successor(
+    phone: Phone, auth_sql: Connection
+) -> None:
+    spent = phone.refresh_token
+    successor = phone.refresh().data["refresh_token"]
+    use_access_token_and_wait(phone, auth_sql)
+    grow_older(phone, auth_sql, 55)
+    assert phone.refresh(spent).data["refresh_token"] == successor
+
+
+def test_later_the_old_token_is_a_theft_that_ends_this_session_and_no_other(phone: Phone, auth_sql: Connection) -> None:
+    other = Phone(phone.api, email=phone.email).sign_in()
+    spent = phone.refresh_token
+    phone.refresh()
+    newest = phone.access_token
+    assert phone.get("/v1/users/me").status == 200
+    eventually(lambda: auth_sql.execute(CONFIRMED + " AND generation = 1", (phone.user["id"],)).fetchone() == (True,))
+    grow_older(phone, auth_sql, 65)
+    assert phone.refresh(spent).error_code == "AUTH_006"
+    eventually(lambda: phone.api.get("/v1/users/me", token=newest).status == 401, seconds=1)
+    assert phone.api.get("/v1/users/me", token=newest).error_code == "AUTH_003"
+    assert other.get("/v1/users/me").status == 200
+    assert other.refresh().status == 200
+    ended = auth_sql.execute(
+        "SELECT end_reason FROM sessions WHERE account_id = %s AND ended_at IS NOT NULL", (phone.user["id"],)
+    )
+    assert ended.fetchall() == [("reuse_detected",)]
+
+
+def test_a_lost_reply_is_not_answered_again_after_a_day(phone: Phone, auth_sql: Connection) -> None:
+    spent = phone.refresh_token
+    phone.refresh()
+    grow_older(phone, auth_sql, 24 * 60 * 60 + 1)
+    assert phone.refresh(spent).error_code == "AUTH_006"
+
+
+def test_the_tokens_of_a_sign_in_and_a_token_seen_twice_cost_no_word_to_auth(
+    phone: Phone, valkey: redis.Redis, auth_sql: Connection
+) -> None:
+    phone.refresh()
+    use_access_token_and_wait(phone, auth_sql)
+    before = written(valkey)
+    for _ in range(20):
+        assert phone.get("/v1/users/me").status == 200
+    fresh = Phone(phone.api).sign_up()
+    assert fresh.get("/v1/users/me").status == 200
+    fresh.refresh()
+    use_access_token_and_wait(fresh, auth_sql)
+    assert written(valkey) == before + 1
+
+
+def test_an_ended_session_stays_ended_when_redis_is_emptied(stack: Stack, phone: Phone, valkey: redis.Redis) -> None:
+    assert phone.log_out().status == 200
+    eventually(lambda: phone.get("/v1/users/me").status == 401, seconds=1)
+    valkey.flushall()
+    assert phone.get("/v1/users/me").error_code == "AUTH_003"
+    eventually(lambda: valkey.exists(REFILLED))
+    held: Any = valkey.xlen(REVOCATIONS)
+    stack.processes["gateway"].stop()
+    stack.processes["gateway"].start()
+    stack.processes["gateway"].wait_ready(30)
+    assert phone.get("/v1/users/me").error_code == "AUTH_003"
+    assert held
+
+
+def test_a_session_that_ends_while_redis_is_down_is_refused_when_it_is_back(
+    stack: Stack, phone: Phone, valkey: redis.Redis
+) -> None:
+    stack.processes["valkey"].pause()
+    try:
+        assert phone.log_out().status == 200
+        assert phone.get("/v1/users/me").status == 200
+    finally:
+        stack.processes["valkey"].resume()
+    answer: Any = eventually(lambda: _refusal(phone))
+    assert answer == "AUTH_003"
+
+
+def test_a_gateway_is_not_ready_before_it_knows_who_was_signed_out(stack: Stack, valkey: redis.Redis) -> None:
+    stack.processes["worker"].stop()
+    try:
+        valkey.flushall()
+        stack.processes["gateway"].stop()
+        stack.processes["gateway"].start()
+        answer = eventually(lambda: _readiness(stack))
+        assert answer == "SRV_503"
+    finally:
+        stack.processes["worker"].start()
+    stack.processes["gateway"].wait_ready(30)
+
+
+def _refusal(phone: Phone) -> str | None:
+    answer = phone.get("/v1/users/me")
+    return answer.error_code if answer.status == 401 else None
+
+
+def _readiness(stack: Stack) -> str | None:
+    try:
+        answer = Api(stack.gateway_url).get("/health/ready")
+    except HTTPError:
+        return None
+    return answer.error_code if answer.status != 200 else None
