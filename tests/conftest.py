@@ -17,7 +17,10 @@ CLIENT_SECRET = "a secret of the reports service"
 READER_SECRET = "another one, to rotate to it"
 
 SERVICE_CLIENTS = {
-    CLIENT_ID: {"secrets": [CLIENT_SECRET, READER_SECRET], "scopes": {"users": ["profiles:read"]}},
+    CLIENT_ID: {
+        "secrets": [CLIENT_SECRET, READER_SECRET],
+        "scopes": {"users": ["profiles:read"], "auth": ["push:read", "push:write"]},
+    },
 }
 
 

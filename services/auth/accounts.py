@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.auth import outbox, sessions
+from services.auth.devices import Device
 from services.auth.errors import AccountDisabled, EmailTaken, WrongCredentials
 from services.auth.models import Account, OutboxEntry, SessionRow, SignupKey
 from services.auth.passwords import Passwords
-from services.auth.sessions import Device
 from services.auth.settings import Settings
 from shared.envelope import dump
 from shared.errors import InvalidInput
@@ -60,7 +60,7 @@ def register(
     if key and (earlier := _signed_up_before(session, key, request, settings)):
         return earlier
     account = _insert_account(session, request.email, password_hash)
-    row = sessions.open_session(session, account.id, request.device, settings)
+    row = sessions.open_session(session, account.id, request.device, settings).row
     entry = OutboxEntry(
         account_id=account.id, profile=_profile(request), next_attempt_at=func.now() + outbox.HEAD_START
     )
@@ -115,7 +115,7 @@ def _signed_up_before(session: Session, key: uuid.UUID, request: SignUp, setting
         raise InvalidInput(["VAL_010"])
     row = session.get_one(SessionRow, earlier.session_id)
     if row.ended_at is not None:
-        row = sessions.open_session(session, earlier.account_id, request.device, settings)
+        row = sessions.open_session(session, earlier.account_id, request.device, settings).row
     return SignedUp(session.get_one(Account, earlier.account_id), row, None)
 
 

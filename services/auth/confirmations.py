@@ -4,9 +4,8 @@ import uuid
 from typing import Any
 
 import redis
-from sqlalchemy import func, update
 
-from services.auth.models import SessionRow
+from services.auth import rotation
 from shared.database import Database
 from shared.streams import CONFIRMATIONS
 
@@ -36,12 +35,7 @@ class Confirmations:
         seen = sorted({(uuid.UUID(fields[b"sid"].decode()), int(fields[b"gen"])) for _, fields in entries})
         with self._database.transaction() as session:
             for session_id, generation in seen:
-                session.execute(
-                    update(SessionRow)
-                    .where(SessionRow.id == session_id, SessionRow.generation == generation)
-                    .where(SessionRow.confirmed_at.is_(None))
-                    .values(confirmed_at=func.now())
-                )
+                rotation.confirm(session, session_id, generation)
         if identities := [identity for identity, _ in entries]:
             self._redis.xack(CONFIRMATIONS, _GROUP, *identities)
             self._redis.xdel(CONFIRMATIONS, *identities)

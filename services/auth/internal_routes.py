@@ -1,21 +1,37 @@
 """What other services ask auth for, and the public keys that everybody checks tokens with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint as FlaskBlueprint
 from flask import Response
 
+from services.auth import devices
+from services.auth.models import SessionRow
 from services.auth.parts import parts
-from services.auth.schemas import ServiceTokenData, ServiceTokenForm
+from services.auth.schemas import (
+    ForgottenData,
+    InvalidPushTokensForm,
+    PushTargetData,
+    ServiceTokenData,
+    ServiceTokenForm,
+)
 from services.auth.tokens import ServiceToken
 from shared.blueprint import Blueprint
 from shared.envelope import CONTENT_TYPE, dump
 from shared.errors import Forbidden, InvalidToken
-from shared.guards import public
+from shared.guards import public, service
 from shared.keys import REFRESH_SECONDS
 
 blueprint = Blueprint("internal", __name__, description="For services only; not reachable through the gateway")
 well_known = FlaskBlueprint("well_known", __name__)
+
+GREATEST_ID = 2**63 - 1
+PUSH_TARGET_EXAMPLE = {
+    "session_id": "019391a4-b987-7aa3-9c0d-295478ba0001",
+    "device_type": "Android",
+    "notification_device_id": "hv283b",
+}
 
 
 @blueprint.route("/internal/token", methods=["POST"])
@@ -31,6 +47,25 @@ well_known = FlaskBlueprint("well_known", __name__)
 def issue_service_token(form: dict[str, str]) -> ServiceToken:
     """Give a service a token for calling another (RFC 6749 section 4.4); it proves itself by its secret."""
     return parts().tokens.for_client(form["client_id"], form["client_secret"], form["audience"])
+
+
+@blueprint.route("/internal/accounts/<int:account_id>/push-targets")
+@service("push:read")
+@blueprint.answers(200, PushTargetData, "Push targets fetched successfully", example=[PUSH_TARGET_EXAMPLE], many=True)
+def list_push_targets(account_id: int) -> Sequence[SessionRow]:
+    """List the devices that a message for a person can be pushed to; none for somebody who does not exist."""
+    with parts().database.transaction() as session:
+        return devices.push_targets(session, min(account_id, GREATEST_ID))
+
+
+@blueprint.route("/internal/push-targets/invalid", methods=["POST"])
+@service("push:write")
+@blueprint.arguments(InvalidPushTokensForm)
+@blueprint.answers(200, ForgottenData, "Push targets forgotten successfully", example={"forgotten": 1})
+def forget_push_targets(form: dict[str, list[str]]) -> dict[str, int]:
+    """Forget push tokens that the push provider no longer knows; their sessions live on."""
+    with parts().database.transaction() as session:
+        return {"forgotten": devices.forget_push_tokens(session, form["notification_device_ids"])}
 
 
 @well_known.get("/.well-known/jwks.json")

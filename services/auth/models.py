@@ -34,13 +34,19 @@ class SessionRow(Base):
 
     The refresh token is derived from `id`, `generation` and `secret`, and never stored. `confirmed_at` says when the
     newest pair was first used; until then, and a grace after, the generation before it is answered with that pair
-    again. `ended_at` never goes back to null: ended is ended.
+    again. `ended_at` never goes back to null: ended is ended. `push_token_hash` stays when the push token goes,
+    to know the device again and tell it once (`end_told_at`) why it was signed out.
     """
 
     __tablename__ = "sessions"
     __table_args__ = (
         Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
         Index("ix_sessions_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+        Index(
+            "ix_sessions_untold",
+            "account_id",
+            postgresql_where=text("ended_at IS NOT NULL AND end_told_at IS NULL"),
+        ),
         Index(
             "uq_sessions_push_token",
             "notification_device_id",
@@ -63,6 +69,8 @@ class SessionRow(Base):
     absolute_expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None]
+    push_token_hash: Mapped[bytes | None]
+    end_told_at: Mapped[datetime | None]
 
 
 class SigningKey(Base):

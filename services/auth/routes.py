@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from services.auth import accounts, outbox, refresh_tokens, sessions
+from services.auth import accounts, outbox, refresh_tokens, rotation, sessions
 from services.auth.accounts import SignUp
+from services.auth.devices import Device
 from services.auth.errors import (
     AccountDisabled,
     EmailTaken,
@@ -25,7 +26,6 @@ from services.auth.schemas import (
     SignupForm,
     TokenPairData,
 )
-from services.auth.sessions import Device
 from services.auth.views import client_network, profile_of, signed_in_answer
 from shared.blueprint import Blueprint
 from shared.errors import InvalidInput, Unavailable
@@ -97,8 +97,9 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
         raise
     device = Device(form["device_type"], form["notification_device_id"])
     with parts().database.transaction() as session:
-        row = sessions.open_session(session, account.id, device, parts().settings)
-    return signed_in_answer(account, row, profile_of(account.id))
+        opened = sessions.open_session(session, account.id, device, parts().settings)
+    parts().revocations.publish(opened.ended)
+    return signed_in_answer(account, opened.row, profile_of(account.id), opened.previous_end)
 
 
 @blueprint.route("/v1/auth/refresh", methods=["POST"])
@@ -127,11 +128,11 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     # A key must be at hand before the old token is spent.
     parts().signing_keys.signer()
     with parts().database.transaction() as session:
-        rotation = sessions.rotate(session, presented, parts().settings)
-    parts().revocations.publish(rotation.ended)
-    if rotation.error:
-        raise rotation.error
-    return vars(parts().tokens.pair_for(rotation.row))
+        outcome = rotation.rotate(session, presented, parts().settings)
+    parts().revocations.publish(outcome.ended)
+    if outcome.error:
+        raise outcome.error
+    return vars(parts().tokens.pair_for(outcome.row))
 
 
 def _sign_up_again(form: SignUp, earlier: accounts.SignedUp) -> dict[str, Any]:

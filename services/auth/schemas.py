@@ -6,12 +6,13 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from services.auth import emails
 from services.auth.accounts import SignUp
+from services.auth.devices import Device
 from services.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, is_common
-from services.auth.sessions import Device
 from shared.fields import EpochSeconds, PersonName, PhoneNumber
 
 DEVICE_TYPES = ("Android", "iOS", "Web")
 # Push tokens are printable ASCII; PostgreSQL indexes at most 2,704 bytes.
+MAX_PUSH_TOKENS = 500
 PUSH_TOKEN = r"^[\x20-\x7e]{1,2048}$"
 
 
@@ -136,10 +137,21 @@ class SignedInUser(Schema):
     profile_image = fields.String(required=True, allow_none=True)
 
 
+class PreviousSessionEnd(Schema):
+    """Why and when this device was signed out."""
+
+    reason = fields.String(required=True, metadata={"example": "reuse_detected"})
+    ended_at = EpochSeconds(required=True)
+
+
 class SignInData(TokenPairData):
     """What an app gets for signing up or in."""
 
     user = fields.Nested(SignedInUser, required=True)
+    previous_session_end = fields.Nested(
+        PreviousSessionEnd,
+        metadata={"description": "Only there when this device was signed out and has not been told yet"},
+    )
 
 
 class SessionData(Schema):
@@ -151,6 +163,28 @@ class SessionData(Schema):
     last_used_at = EpochSeconds(required=True)
     expires_at = EpochSeconds(required=True, attribute="idle_expires_at")
     is_current = fields.Boolean(required=True)
+
+
+class PushTargetData(Schema):
+    """A device that a message can be pushed to."""
+
+    session_id = fields.UUID(required=True, attribute="id")
+    device_type = fields.String(required=True)
+    notification_device_id = fields.String(required=True)
+
+
+class InvalidPushTokensForm(Schema):
+    """Push tokens that the push provider called unregistered."""
+
+    notification_device_ids = fields.List(
+        fields.String(validate=validate.Regexp(PUSH_TOKEN)), required=True, validate=validate.Length(1, MAX_PUSH_TOKENS)
+    )
+
+
+class ForgottenData(Schema):
+    """How many sessions lost their push token."""
+
+    forgotten = fields.Integer(required=True)
 
 
 class ServiceTokenForm(Schema):

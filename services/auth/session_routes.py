@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from services.auth import refresh_tokens, sessions
+from services.auth import devices, refresh_tokens, rotation, sessions
 from services.auth.errors import InvalidRefreshToken, SessionEnded, SessionNotFound
 from services.auth.parts import parts
 from services.auth.schemas import LogoutForm, PushTokenForm, SessionData
@@ -74,7 +74,7 @@ def end_my_session(session_id: str) -> dict[str, Any]:
 def change_my_push_token(form: dict[str, Any]) -> dict[str, Any]:
     """Tell this device's new push token, or null when the person no longer wants push."""
     with parts().database.transaction() as session:
-        sessions.change_push_token(session, uuid.UUID(current_person().session_id), form["notification_device_id"])
+        devices.change_push_token(session, uuid.UUID(current_person().session_id), form["notification_device_id"])
     return {}
 
 
@@ -83,5 +83,5 @@ def _who_logs_out(refresh_token: str | None) -> tuple[uuid.UUID, int]:
         return uuid.UUID(person.session_id), person.account_id
     presented = refresh_tokens.read(refresh_token or "")
     with parts().database.transaction() as session:
-        row = sessions.session_of(session, presented, parts().settings)
+        row = rotation.session_of(session, presented, parts().settings)
     return row.id, row.account_id

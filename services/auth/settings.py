@@ -45,6 +45,7 @@ class Settings:
     login_attempts_per_minute: int
     threads: int
     hashing_slots: int
+    sessions_per_person: int
     heartbeat_file: str
 
     @classmethod
@@ -71,6 +72,7 @@ class Settings:
                 login_attempts_per_minute=environment.integer("LOGIN_ATTEMPTS_PER_MINUTE", 10, low=1, high=100_000),
                 threads=environment.integer("THREADS", 16, low=2, high=256),
                 hashing_slots=environment.integer("HASHING_SLOTS", 2, low=1, high=64),
+                sessions_per_person=environment.integer("SESSIONS_PER_PERSON", 20, low=1, high=1000),
                 heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
             )
 

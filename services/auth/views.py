@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import request
 
+from services.auth.devices import SessionEnd
 from services.auth.models import Account, SessionRow
 from services.auth.parts import parts
 from shared.networks import CLIENT_ADDRESS_HEADER, network_of
@@ -17,7 +18,9 @@ def client_network() -> str:
     return network_of(request.headers.get(CLIENT_ADDRESS_HEADER, request.remote_addr or ""))
 
 
-def signed_in_answer(account: Account, row: SessionRow, profile: dict[str, Any] | None) -> dict[str, Any]:
+def signed_in_answer(
+    account: Account, row: SessionRow, profile: dict[str, Any] | None, previous_end: SessionEnd | None = None
+) -> dict[str, Any]:
     """The data of a sign-in; without a profile the name and the picture are null."""
     known = profile or {}
     user = {
@@ -26,7 +29,8 @@ def signed_in_answer(account: Account, row: SessionRow, profile: dict[str, Any] 
         "email": account.email,
         "profile_image": known.get("profile_image"),
     }
-    return {**vars(parts().tokens.pair_for(row)), "user": user}
+    told = {"previous_session_end": previous_end} if previous_end else {}
+    return {**vars(parts().tokens.pair_for(row)), "user": user, **told}
 
 
 def profile_of(account_id: int) -> dict[str, Any] | None:

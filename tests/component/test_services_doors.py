@@ -71,7 +71,7 @@ def test_both_secrets_of_a_service_work_while_they_rotate(auth: Api) -> None:
     [
         ({"client_secret": "wrong"}, "AUTH_401"),
         ({"client_id": "nobody"}, "AUTH_401"),
-        ({"audience": "auth"}, "AUTH_403"),
+        ({"audience": "gateway"}, "AUTH_403"),
         ({"client_secret": None}, "REQ_400"),
         ({"more": 1}, "VAL_007"),
     ],

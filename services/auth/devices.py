@@ -1,0 +1,103 @@
+"""Devices and their push tokens: one token belongs to one session, and goes when the session does."""
+
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from services.auth.errors import SessionEnded
+from services.auth.models import SessionRow
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where somebody signs in: Android, iOS or Web, and the push token if the person allows push."""
+
+    device_type: str
+    notification_device_id: str | None
+
+    @property
+    def push_token_hash(self) -> bytes | None:
+        """What remains of a push token in an ended session: enough to know the device again, not to write to it."""
+        return _hash(self.notification_device_id)
+
+
+@dataclass(frozen=True)
+class SessionEnd:
+    """Why and when a session ended."""
+
+    reason: str
+    ended_at: datetime
+
+
+def is_live() -> ColumnElement[bool]:
+    """The condition that a session can still be used, by the database's clock."""
+    now = func.now()
+    return SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at > now) & (SessionRow.absolute_expires_at > now)
+
+
+def take_push_token(session: Session, push_token: str | None) -> None:
+    """Free a push token for the session that is about to have it, whosesoever it was."""
+    if push_token is None:
+        return
+    # Two sign-ins with one push token at once take their turns, so that the unique index never refuses one.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(push_token, 0))))
+    holders = (SessionRow.notification_device_id == push_token) & SessionRow.ended_at.is_(None)
+    session.execute(update(SessionRow).where(holders).values(notification_device_id=None, push_token_hash=None))
+
+
+def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | None) -> None:
+    """Give a live session another push token, taking it from whichever session had it. Raises SessionEnded."""
+    take_push_token(session, push_token)
+    changed = session.execute(
+        update(SessionRow)
+        .where(SessionRow.id == row_id, is_live())
+        .values(notification_device_id=push_token, push_token_hash=_hash(push_token))
+        .returning(SessionRow.id)
+    )
+    if changed.first() is None:
+        raise SessionEnded(str(row_id))
+
+
+def push_targets(session: Session, account_id: int) -> Sequence[SessionRow]:
+    """The live sessions of a person that have a push token."""
+    wanted = (SessionRow.account_id == account_id) & is_live() & SessionRow.notification_device_id.is_not(None)
+    return session.scalars(select(SessionRow).where(wanted).order_by(SessionRow.id)).all()
+
+
+def forget_push_tokens(session: Session, push_tokens: Collection[str]) -> int:
+    """Drop push tokens that the push provider no longer knows; how many sessions had one. The sessions live on."""
+    statement = (
+        update(SessionRow)
+        .where(SessionRow.notification_device_id.in_(push_tokens), SessionRow.ended_at.is_(None))
+        .values(notification_device_id=None, push_token_hash=None)
+        .returning(SessionRow.id)
+    )
+    return len(session.scalars(statement).all())
+
+
+def tell_previous_end(session: Session, account_id: int, device: Device) -> SessionEnd | None:
+    """Why the last session of this person on this device ended, told once; None when there is nothing to tell.
+
+    The device is known by its push token. Without one, it is any device of the same type without one.
+    """
+    same_device = SessionRow.push_token_hash == device.push_token_hash
+    if device.push_token_hash is None:
+        same_device = SessionRow.push_token_hash.is_(None) & (SessionRow.device_type == device.device_type)
+    untold = (SessionRow.account_id == account_id) & SessionRow.ended_at.is_not(None) & SessionRow.end_told_at.is_(None)
+    statement = (
+        update(SessionRow)
+        .where(untold & same_device)
+        .values(end_told_at=func.now())
+        .returning(SessionRow.ended_at, SessionRow.end_reason)
+    )
+    ends = [SessionEnd(reason, ended_at) for ended_at, reason in session.execute(statement) if ended_at and reason]
+    return max(ends, key=lambda end: end.ended_at, default=None)
+
+
+def _hash(push_token: str | None) -> bytes | None:
+    return hashlib.sha256(push_token.encode()).digest() if push_token is not None else None

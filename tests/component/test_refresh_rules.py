@@ -1,0 +1,182 @@
+"""The rules of refreshing against a small model: owner, thief, lost replies, crashes and time, in any order."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.strategies import sampled_from
+from sqlalchemy import text
+
+from services.auth import refresh_tokens, rotation, sessions
+from services.auth.devices import Device
+from services.auth.errors import RefreshTokenReused, SessionEnded
+from services.auth.models import Account
+from services.auth.settings import Settings
+from shared.database import Database
+from tools.stack import Stack
+
+GRACE, UNCONFIRMED = 60, 24 * 60 * 60
+OLDER = """
+    UPDATE sessions SET rotated_at = rotated_at - :s * interval '1 second',
+                        confirmed_at = confirmed_at - :s * interval '1 second',
+                        idle_expires_at = idle_expires_at - :s * interval '1 second',
+                        absolute_expires_at = absolute_expires_at - :s * interval '1 second'
+    WHERE id = :id
+"""
+
+
+@dataclass
+class Model:
+    """What the server should know, in as few words as the contract."""
+
+    generation: int = 0
+    since_rotation: int = 0
+    since_confirmation: int | None = None
+    ended: bool = False
+
+    def refresh(self, presented: int) -> int | None:
+        """The generation that the answer holds, or None when it is refused."""
+        if self.ended:
+            return None
+        if presented == self.generation:
+            self.generation, self.since_rotation, self.since_confirmation = presented + 1, 0, None
+            return self.generation
+        in_grace = self.since_confirmation is None or self.since_confirmation < GRACE
+        if presented == self.generation - 1 and self.since_rotation < UNCONFIRMED and in_grace:
+            return self.generation
+        self.ended = True
+        return None
+
+
+class Refreshing(RuleBasedStateMachine):
+    """One session, its owner's phone, and perhaps a thief with a copy of what the phone once had."""
+
+    database: Database
+    config: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.owner = 0
+        self.thief: int | None = None
+        self.thief_spent_a_token = False
+        with self.database.transaction() as session:
+            account = Account(email=f"{uuid.uuid4()}@example.com", password_hash="-")
+            session.add(account)
+            session.flush()
+            row = sessions.open_session(session, account.id, Device("iOS", None), self.config).row
+            self.row_id, self.secret = row.id, row.secret
+
+    def present(self, generation: int) -> int | None:
+        """Refresh with the token of a generation, at the model and at the server, who must agree."""
+        expected = self.model.refresh(generation)
+        token = refresh_tokens.derive(self.row_id, generation, self.secret, self.config.refresh_token_key)
+        got = self._rotate(token)
+        assert got == expected
+        return got
+
+    def _rotate(self, token: str) -> int | None:
+        try:
+            with self.database.transaction() as session:
+                outcome = rotation.rotate(session, refresh_tokens.read(token), self.config)
+        except SessionEnded:
+            return None
+        return None if isinstance(outcome.error, RefreshTokenReused) else outcome.row.generation
+
+    def _rotate_and_crash(self, token: str) -> None:
+        with self.database.transaction() as session, suppress(SessionEnded):
+            rotation.rotate(session, refresh_tokens.read(token), self.config)
+            raise ZeroDivisionError
+        assert self.model.ended
+
+    @rule()
+    def owner_refreshes(self) -> None:
+        got = self.present(self.owner)
+        if got is not None:
+            self.owner = got
+        elif self.thief is None:
+            raise AssertionError("faults alone signed the owner out")
+
+    @precondition(lambda self: self.thief is None or not self.model.ended)
+    @rule()
+    def owner_refreshes_and_loses_the_reply(self) -> None:
+        got = self.present(self.owner)
+        assert got is not None or self.thief is not None
+
+    @rule()
+    def auth_crashes_before_the_commit(self) -> None:
+        token = refresh_tokens.derive(self.row_id, self.owner, self.secret, self.config.refresh_token_key)
+        with suppress(ZeroDivisionError):
+            self._rotate_and_crash(token)
+
+    @precondition(lambda self: self.owner == self.model.generation)
+    @rule()
+    def owner_uses_the_access_token(self) -> None:
+        with self.database.transaction() as session:
+            rotation.confirm(session, self.row_id, self.owner)
+        if self.model.since_confirmation is None:
+            self.model.since_confirmation = 0
+
+    @rule(seconds=sampled_from([1, 31, 61, 601, 3607]))
+    def time_passes(self, seconds: int) -> None:
+        # An owner comes back within a day of a lost reply; who does not is a thief by the contract.
+        if self.owner < self.model.generation and self.model.since_rotation + seconds >= UNCONFIRMED - 60:
+            return
+        with self.database.transaction() as session:
+            session.execute(text(OLDER), {"s": seconds, "id": self.row_id})
+            # The session itself must not expire in this game.
+            session.execute(
+                text("UPDATE sessions SET idle_expires_at = now() + interval '20 days', "
+                     "absolute_expires_at = now() + interval '90 days' WHERE id = :id"), {"id": self.row_id}
+            )  # fmt: skip
+        self.model.since_rotation += seconds
+        if self.model.since_confirmation is not None:
+            self.model.since_confirmation += seconds
+
+    @precondition(lambda self: self.thief is None)
+    @rule()
+    def thief_copies_the_phone(self) -> None:
+        self.thief = self.owner
+
+    @precondition(lambda self: self.thief is not None)
+    @rule()
+    def thief_refreshes(self) -> None:
+        assert self.thief is not None
+        spent_before = self.thief < self.model.generation
+        beyond = spent_before and (
+            self.thief < self.model.generation - 1
+            or self.model.since_rotation >= UNCONFIRMED
+            or (self.model.since_confirmation or 0) >= GRACE
+        )
+        got = self.present(self.thief)
+        if beyond:
+            assert got is None, "a thief with a spent token stayed in beyond the window"
+            assert self.model.ended
+        if got is not None:
+            self.thief = got
+
+    @invariant()
+    def what_has_ended_stays_ended(self) -> None:
+        if self.model.ended:
+            assert self.present(self.model.generation) is None
+
+
+@pytest.fixture
+def rules(stack: Stack) -> Iterator[type[Refreshing]]:
+    config = Settings.read(stack.environment("auth"))
+    database = Database(config.database_url, connections=2)
+    yield type("RefreshingHere", (Refreshing,), {"database": database, "config": config})
+    database.engine.dispose()
+
+
+def test_the_owner_is_never_signed_out_by_faults_and_a_thief_never_stays(rules: type[Refreshing]) -> None:
+    run_state_machine_as_test(
+        rules,
+        settings=settings(
+            max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
