@@ -53,7 +53,7 @@ class Model:
 
 
 class Refreshing(RuleBasedStateMachine):
-    """One session, its owner's phone, and perhaps a thief with a copy of what the phone once had."""
+    """One session, its owner's phone, and perhaps a thief with copies of what the phone once had."""
 
     database: Database
     config: Settings
@@ -62,8 +62,7 @@ class Refreshing(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.owner = 0
-        self.thief: int | None = None
-        self.thief_spent_a_token = False
+        self.thief_was_here = False
         with self.database.transaction() as session:
             account = Account(email=f"{uuid.uuid4()}@example.com", password_hash="-")
             session.add(account)
@@ -93,19 +92,20 @@ class Refreshing(RuleBasedStateMachine):
             raise ZeroDivisionError
         assert self.model.ended
 
+    @precondition(lambda self: not self.model.ended)
     @rule()
     def owner_refreshes(self) -> None:
         got = self.present(self.owner)
         if got is not None:
             self.owner = got
-        elif self.thief is None:
+        elif not self.thief_was_here:
             raise AssertionError("faults alone signed the owner out")
 
-    @precondition(lambda self: self.thief is None or not self.model.ended)
+    @precondition(lambda self: not self.model.ended)
     @rule()
     def owner_refreshes_and_loses_the_reply(self) -> None:
         got = self.present(self.owner)
-        assert got is not None or self.thief is not None
+        assert got is not None or self.thief_was_here
 
     @rule()
     def auth_crashes_before_the_commit(self) -> None:
@@ -121,7 +121,15 @@ class Refreshing(RuleBasedStateMachine):
         if self.model.since_confirmation is None:
             self.model.since_confirmation = 0
 
-    @rule(seconds=sampled_from([1, 31, 61, 601, 3607]))
+    @precondition(lambda self: not self.model.ended)
+    @rule()
+    def owner_refreshes_and_uses_the_new_pair(self) -> None:
+        self.owner_refreshes()
+        if self.owner == self.model.generation and not self.model.ended:
+            self.owner_uses_the_access_token()
+
+    @precondition(lambda self: not self.model.ended)
+    @rule(seconds=sampled_from([31, 61, 3607]))
     def time_passes(self, seconds: int) -> None:
         # An owner comes back within a day of a lost reply; who does not is a thief by the contract.
         if self.owner < self.model.generation and self.model.since_rotation + seconds >= UNCONFIRMED - 60:
@@ -137,27 +145,19 @@ class Refreshing(RuleBasedStateMachine):
         if self.model.since_confirmation is not None:
             self.model.since_confirmation += seconds
 
-    @precondition(lambda self: self.thief is None)
-    @rule()
-    def thief_copies_the_phone(self) -> None:
-        self.thief = self.owner
-
-    @precondition(lambda self: self.thief is not None)
-    @rule()
-    def thief_refreshes(self) -> None:
-        assert self.thief is not None
-        spent_before = self.thief < self.model.generation
-        beyond = spent_before and (
-            self.thief < self.model.generation - 1
-            or self.model.since_rotation >= UNCONFIRMED
-            or (self.model.since_confirmation or 0) >= GRACE
+    @precondition(lambda self: not self.model.ended)
+    @rule(behind=sampled_from([0, 1, 1, 2]))
+    def thief_refreshes_with_a_copied_token(self, behind: int) -> None:
+        presented = max(0, self.model.generation - behind)
+        beyond = presented < self.model.generation - 1 or (
+            presented < self.model.generation
+            and (self.model.since_rotation >= UNCONFIRMED or (self.model.since_confirmation or 0) >= GRACE)
         )
-        got = self.present(self.thief)
+        self.thief_was_here = True
+        got = self.present(presented)
         if beyond:
             assert got is None, "a thief with a spent token stayed in beyond the window"
             assert self.model.ended
-        if got is not None:
-            self.thief = got
 
     @invariant()
     def what_has_ended_stays_ended(self) -> None:

@@ -63,9 +63,8 @@ def test_a_device_is_told_once_why_it_was_signed_out(phone: Phone, token_of_phon
 
 def test_nobody_else_is_told_why_a_session_on_their_phone_ended(phone: Phone, token_of_phone: str) -> None:
     phone.log_out()
-    next_owner = Phone(phone.api)
+    next_owner = Phone(phone.api).sign_up()
     next_owner.push_token = token_of_phone
-    next_owner.sign_up()
     signed_in = next_owner.api.post("/v1/auth/login", next_owner.credentials).data
     assert "previous_session_end" not in signed_in
 
