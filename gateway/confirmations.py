@@ -27,6 +27,7 @@ class Confirmations:
             redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
         )
         self._waiting: dict[str, int] = {}
+        self._delayed = False
 
     def saw(self, person: Person) -> None:
         """Remember a token that was seen for the first time; the tokens of a sign-in replace none and tell nothing."""
@@ -42,8 +43,11 @@ class Confirmations:
             gevent.sleep(_PAUSE_SECONDS)
             try:
                 self._write()
+                self._delayed = False
             except redis.RedisError as error:
-                log.warning("confirmations_delayed", waiting=len(self._waiting), reason=repr(error))
+                if not self._delayed:
+                    log.warning("confirmations_delayed", waiting=len(self._waiting), reason=repr(error))
+                self._delayed = True
 
     def _write(self) -> None:
         while self._waiting:

@@ -6,13 +6,14 @@ from gateway.confirmations import Confirmations
 from gateway.errors import SessionRevoked
 from gateway.revocations import RevokedSessions
 from shared.access_tokens import AccessTokenVerifier, Person
-from shared.errors import InvalidToken, TokenExpired, TokenMissing
+from shared.bearer import bearer_token
+from shared.errors import TokenExpired
 
 _MAX_REMEMBERED = 50_000
 
 
 class TokenGuard:
-    """Checks access tokens; one that was found good is remembered until it expires or its session ends."""
+    """Checks access tokens; one that was found good is remembered until it expires, its session ends or key goes."""
 
     def __init__(self, verifier: AccessTokenVerifier, revoked: RevokedSessions, confirmations: Confirmations) -> None:
         self._verifier = verifier
@@ -25,12 +26,10 @@ class TokenGuard:
 
         Raises TokenMissing, TokenExpired, InvalidToken, SessionRevoked, and Unavailable while there are no keys.
         """
-        if not authorization:
-            raise TokenMissing
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise InvalidToken("not a bearer token")
-        person = self._remembered.get(token) or self._verify(token)
+        token = bearer_token(authorization)
+        person = self._remembered.get(token)
+        if person is None or not self._verifier.still_trusts(person):
+            person = self._verify(token)
         if person.expires_at <= time.time():
             self._remembered.pop(token, None)
             raise TokenExpired

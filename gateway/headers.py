@@ -37,6 +37,10 @@ def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dic
     }
     if content_type := environ.get("CONTENT_TYPE"):
         headers["Content-Type"] = content_type
+    if authorization := headers.get("Authorization"):
+        # One spelling of the scheme, which is the same in any case (RFC 9110 section 11.1), for services that take one.
+        scheme, _, credentials = authorization.partition(" ")
+        headers["Authorization"] = f"{scheme.title()} {credentials}"
     headers["Accept-Encoding"] = "identity"
     headers[CLIENT_ADDRESS_HEADER] = client_address
     headers.update(trace.onward_headers())

@@ -13,6 +13,7 @@ _BLOCK_MS = 5_000
 _READ_SECONDS = 8.0
 _CONNECT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
+_LONGEST_WAIT = 20.0
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class RevokedSessions:
         self._position = f"{int((time.time() - lifetime) * 1000)}-0"
         self._caught_up = False
         self._redis_is_away = False
+        self._wait_until = time.monotonic() + _LONGEST_WAIT
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._forget_at
@@ -40,10 +42,10 @@ class RevokedSessions:
     def ready(self) -> bool:
         """False from the start until everything that ended is known.
 
-        An absent Redis makes nobody wait: what ended meanwhile is known when it is back, and until then an ended
-        session's access tokens live until they expire.
+        An absent Redis makes nobody wait, and an absent worker of auth nobody longer than _LONGEST_WAIT seconds: what
+        ended meanwhile is known when they are back, and until then an ended session's access tokens live on.
         """
-        return self._caught_up or self._redis_is_away
+        return self._caught_up or self._redis_is_away or time.monotonic() > self._wait_until
 
     def start(self) -> None:
         """Follow the stream from a greenlet for as long as the process lives."""
@@ -76,7 +78,8 @@ class RevokedSessions:
             for position, fields in entries:
                 self._position = position
                 ended_at = int(position.partition("-")[0]) / 1000
-                self._forget_at[fields["sid"]] = ended_at + self._lifetime
+                if session_id := fields.get("sid"):
+                    self._forget_at[session_id] = ended_at + self._lifetime
 
     def _forget_old(self) -> None:
         now = time.time()

@@ -19,7 +19,9 @@ class Guard(StrEnum):
 class Route:
     """One door. `{name}` in `path` stands for one segment.
 
-    `seconds` is the longest that an answer may take; without it DEADLINE_SECONDS of the environment counts.
+    `seconds` is the longest that an answer may take; without it DEADLINE_SECONDS of the environment counts. `share` is
+    the part of the connections to the service that may be busy before this route gets no more of them, so that what is
+    slow and comes in storms leaves some to the others.
     """
 
     method: str
@@ -27,11 +29,12 @@ class Route:
     service: str
     guard: Guard
     seconds: float | None = None
+    share: float = 1.0
 
 
 ROUTES = (
-    Route("POST", "/v1/auth/signup", "auth", Guard.PUBLIC),
-    Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC),
+    Route("POST", "/v1/auth/signup", "auth", Guard.PUBLIC, share=0.5),
+    Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC, share=0.5),
     Route("POST", "/v1/auth/refresh", "auth", Guard.PUBLIC),
     # Also with an expired access token, when the refresh token comes in the body.
     Route("POST", "/v1/auth/logout", "auth", Guard.PUBLIC),

@@ -37,7 +37,7 @@ class Settings:
         """The settings in `environ`; SettingsError names everything that is missing or wrong."""
         with Environment(environ) as environment:
             return cls(
-                service_urls={name: environment.url(f"{name.upper()}_URL", "http", "https") for name in SERVICES},
+                service_urls={name: environment.url(f"{name.upper()}_URL", "http") for name in SERVICES},
                 redis_url=environment.url("REDIS_URL", "redis", "rediss"),
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),

@@ -68,10 +68,13 @@ class Upstream:
             size=connections, connection_timeout=CONNECT_SECONDS, network_timeout=_NETWORK_SECONDS,
         )  # fmt: skip
 
-    def send(self, request: UpstreamRequest, seconds: float) -> UpstreamAnswer:
-        """The answer to a request, within `seconds`. Raises ServiceAway, ServiceSlow or BadAnswer."""
-        if self._under_way >= self._limit:
-            raise ServiceAway(f"{self._name} has {self._limit} requests under way")
+    def send(self, request: UpstreamRequest, seconds: float, *, share: float = 1.0) -> UpstreamAnswer:
+        """The answer to a request, within `seconds`, unless `share` of the connections is busy.
+
+        Raises ServiceAway, ServiceSlow or BadAnswer.
+        """
+        if self._under_way >= self._limit * share:
+            raise ServiceAway(f"{self._name} has {self._under_way} requests under way")
         self._under_way += 1
         try:
             with gevent.Timeout(seconds, ServiceSlow(self._name)):

@@ -5,6 +5,7 @@ from typing import Any
 
 import jwt
 
+from shared.bearer import refuse_other_spellings
 from shared.errors import InvalidToken, TokenExpired
 from shared.keys import ALGORITHM, KeySet
 
@@ -15,20 +16,24 @@ REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 @dataclass(frozen=True)
 class Person:
-    """Who a person's access token speaks for: account id, session id and the session's generation."""
+    """Who a person's access token speaks for: account id, session id and the session's generation.
+
+    `kid` names the key that says so.
+    """
 
     account_id: int
     session_id: str
     generation: int
     expires_at: int
+    kid: str
 
 
-def person_from(claims: dict[str, Any]) -> Person:
-    """The person of verified claims; InvalidToken when they are not a person's."""
+def person_from(claims: dict[str, Any], kid: str) -> Person:
+    """The person of claims that the key `kid` has verified; InvalidToken when they are not a person's."""
     try:
         if claims["aud"] != APPS_AUDIENCE:
             raise InvalidToken("not a person's token")
-        return Person(int(claims["sub"]), str(claims["sid"]), int(claims["gen"]), int(claims["exp"]))
+        return Person(int(claims["sub"]), str(claims["sid"]), int(claims["gen"]), int(claims["exp"]), kid)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidToken("claims are missing") from error
 
@@ -42,8 +47,10 @@ class AccessTokenVerifier:
 
     def verify(self, token: str) -> Person:
         """The person of a good token. Raises TokenExpired, InvalidToken, or Unavailable while there are no keys."""
+        refuse_other_spellings(token)
         try:
-            key = self._keys.key_for(jwt.get_unverified_header(token))
+            header = jwt.get_unverified_header(token)
+            key = self._keys.key_for(header)
             claims = jwt.decode(
                 token,
                 key,
@@ -57,4 +64,8 @@ class AccessTokenVerifier:
             raise TokenExpired from error
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
-        return person_from(claims)
+        return person_from(claims, header["kid"])
+
+    def still_trusts(self, person: Person) -> bool:
+        """Whether the key that spoke for `person` is in use; a key can be retired before its tokens expire."""
+        return person.kid in self._keys

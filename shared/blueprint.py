@@ -115,6 +115,8 @@ class _Api(flask_smorest.Api):  # type: ignore[misc]
 def _answer(status: int, message: str, data: Any, headers: Mapping[str, str]) -> Response:
     response = envelope_response(success(message, data, language()), status)
     response.headers.update(headers)
-    if "ETag" in headers:
-        response.make_conditional(request)
+    # Only If-None-Match is answered here (RFC 9110 section 13.1.2); If-Match is for views that change something.
+    if request.method in ("GET", "HEAD") and request.if_none_match.contains_raw(headers.get("ETag", "")):
+        response.status_code = 304
+        response.set_data(b"")
     return response

@@ -2,21 +2,43 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.errors import Unavailable
 
-# The server gives up first, then the client, which also survives a server that is frozen and can't give up.
+# The server gives up first. The client gives up on a server that is frozen and can't, or that is no longer reached.
 STATEMENT_TIMEOUT_MS = 4_000
 LOCK_TIMEOUT_MS = 3_000
+ANSWER_SECONDS = 5.0
 UNACKNOWLEDGED_MS = 5_000
 CONNECT_SECONDS = 2
 POOL_WAIT_SECONDS = 2
+# How often a waiting connection looks at the time.
+_WAKE_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+class _BoundedConnection(psycopg.Connection[Any]):
+    """A connection on which no wait for the server takes longer than ANSWER_SECONDS.
+
+    TCP's own limits do not help against a server process that is stopped: its kernel goes on acknowledging.
+    """
+
+    def wait(self, gen: PQGen[T], interval: float = _WAKE_SECONDS, timeout: float | None = ANSWER_SECONDS) -> T:
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the server did not answer in time") from error
 
 
 class Database:
@@ -25,20 +47,23 @@ class Database:
     def __init__(self, url: str, *, connections: int) -> None:
         options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
         self.engine = create_engine(
-            sqlalchemy_url(url),
+            "postgresql+psycopg://",
+            creator=lambda: _BoundedConnection.connect(
+                url,
+                connect_timeout=CONNECT_SECONDS,
+                tcp_user_timeout=UNACKNOWLEDGED_MS,
+                keepalives_idle=5,
+                keepalives_interval=2,
+                keepalives_count=2,
+                options=options,
+            ),
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             # Checked at checkout: a server that was restarted costs no request.
             pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "tcp_user_timeout": UNACKNOWLEDGED_MS,
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 2,
-                "options": options,
-            },
+            # An error names the statement; what was in it stays out of the logs.
+            hide_parameters=True,
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -46,12 +71,13 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that is committed at the end and rolled back by an exception.
 
-        Raises Unavailable when the database is away, too slow, or all connections are taken.
+        Raises Unavailable when the database is away, too slow, read-only because it became a standby, or all
+        connections are taken.
         """
         try:
             with self._sessions.begin() as session:
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
             raise Unavailable("the database did not answer") from error
 
     def answers(self) -> bool:

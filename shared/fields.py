@@ -40,7 +40,7 @@ class PhoneNumber(fields.String):
     """A phone number as people write it: 4 to 32 digits, spaces and signs, with at least 4 digits; kept as given."""
 
     def __init__(self, **options: Any) -> None:
-        pattern = validate.Regexp(r"^(?=(?:\D*\d){4})\+?[0-9 ().\-/]{4,32}$")
+        pattern = validate.Regexp(r"^(?=(?:\D*\d){4})\+?[0-9 ().\-/]{4,32}\Z")
         super().__init__(validate=pattern, metadata={"example": "9876543210"}, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:

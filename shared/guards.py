@@ -5,11 +5,12 @@ from functools import wraps
 from typing import Any, cast
 
 import jwt
-from flask import Flask, current_app, g
-from flask_jwt_extended import JWTManager, get_jwt, verify_jwt_in_request
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager, get_jwt, get_jwt_header, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 
 from shared.access_tokens import APPS_AUDIENCE, Person, person_from
+from shared.bearer import bearer_token, refuse_other_spellings
 from shared.errors import Forbidden, InvalidToken, TokenExpired, TokenMissing
 from shared.keys import ALGORITHM, KeySet
 
@@ -29,7 +30,7 @@ def signed_in(view: View) -> View:
 
     @wraps(view)
     def guarded(*args: Any, **values: Any) -> Any:
-        g.person = person_from(_verified_claims())
+        g.person = _person()
         return view(*args, **values)
 
     return _state(guarded, "signed_in")
@@ -64,7 +65,7 @@ def person_if_any(*, or_else: bool) -> Person | None:
     With `or_else`, when that other proof came, a missing or expired token is None; a bad one raises all the same.
     """
     try:
-        return person_from(_verified_claims())
+        return _person()
     except (TokenMissing, TokenExpired):
         if or_else:
             return None
@@ -95,7 +96,13 @@ def refuse_unguarded_views(app: Flask) -> None:
         raise RuntimeError(f"views without a guard: {', '.join(unguarded)}")
 
 
+def _person() -> Person:
+    return person_from(_verified_claims(), get_jwt_header()["kid"])
+
+
 def _verified_claims() -> dict[str, Any]:
+    # flask-jwt-extended would choose one of several tokens, and decode any spelling of it.
+    refuse_other_spellings(bearer_token(request.headers.get("Authorization")))
     try:
         verify_jwt_in_request()
     except NoAuthorizationError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import structlog
 import urllib3
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 
 from shared.errors import InvalidToken, Unavailable
 
@@ -17,8 +17,9 @@ TOKEN_TYPE = "at+jwt"  # RFC 9068 section 2.1
 REFRESH_SECONDS = 60
 UNKNOWN_KEY_PAUSE = 10
 _FIRST_LOAD_PAUSE = 0.2
-# A token that brings or points to its own key is an attack (RFC 8725 section 3.10).
-_FOREIGN_KEY_HEADERS = frozenset({"jku", "jwk", "x5u", "x5c", "crit"})
+# A token that brings or points to its own key (jwk, jku, x5c, x5u) is an attack (RFC 8725 section 3.10), and whatever
+# else stands there was not written by us.
+_HEADERS = frozenset({"alg", "typ", "kid"})
 
 log = structlog.get_logger(__name__)
 
@@ -49,15 +50,18 @@ class KeySet:
         """Whether there is any key to check a token with."""
         return bool(self._keys)
 
+    def __contains__(self, kid: str) -> bool:
+        return kid in self._keys
+
     def key_for(self, header: Mapping[str, Any]) -> EllipticCurvePublicKey:
         """The key for a token with this JOSE header.
 
         Raises InvalidToken for a header that is not ours and for an unknown `kid`; Unavailable while there are no keys
         at all, because a 401 would make apps throw their session away.
         """
-        if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or _FOREIGN_KEY_HEADERS & header.keys():
+        if header.keys() != _HEADERS or header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE:
             raise InvalidToken("the token's header is not ours")
-        kid = header.get("kid")
+        kid = header["kid"]
         if not isinstance(kid, str):
             raise InvalidToken("the token names no key")
         if kid not in self._keys:
@@ -68,14 +72,16 @@ class KeySet:
             raise InvalidToken("the token's key is unknown")
         return self._keys[kid]
 
-    def refresh(self) -> None:
-        """Load the keys now; what is known stays when that fails."""
+    def refresh(self) -> bool:
+        """Load the keys now; what is known stays when that fails, which is False."""
         try:
             document = self._load()
             self._keys = {key["kid"]: _public_key(key) for key in document["keys"] if _is_ours(key)}
             self.document = document
         except Exception as error:  # noqa: BLE001 - whatever went wrong, old keys are better than none
             log.warning("keys_not_refreshed", reason=repr(error))
+            return False
+        return True
 
     def _look_for_unknown_key(self) -> None:
         with self._lock:
@@ -86,8 +92,10 @@ class KeySet:
 
     def _refresh_for_ever(self) -> None:
         while True:
-            self.refresh()
-            time.sleep(REFRESH_SECONDS if self._keys else _FIRST_LOAD_PAUSE)
+            refreshed = self.refresh()
+            # Soon again after a failure, so that a new key is known before it signs.
+            pause = REFRESH_SECONDS if refreshed else UNKNOWN_KEY_PAUSE
+            time.sleep(pause if self._keys else _FIRST_LOAD_PAUSE)
 
 
 def fetch_jwks(url: str) -> Callable[[], JwkSet]:
@@ -110,6 +118,6 @@ def _is_ours(key: Mapping[str, Any]) -> bool:
 
 def _public_key(key: dict[str, Any]) -> EllipticCurvePublicKey:
     public = jwt.PyJWK.from_dict(key).key
-    if not isinstance(public, EllipticCurvePublicKey):
-        raise TypeError("the key set holds a private key")
+    if not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
+        raise TypeError("the key set holds a key that is not public, or of another curve")
     return public

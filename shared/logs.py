@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard output: one event with fields, and never a token, a password or a body."""
+"""Logs as JSON lines: one event with fields, and never a token, a password or a body."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _STEPS: list[Any] = [
 ]
 
 
-def logging_config(room: str, level: str) -> dict[str, Any]:
+def logging_config(room: str, level: str, stream: str = "stdout") -> dict[str, Any]:
     """The `logging` configuration of a room, for gunicorn's `logconfig_dict` and for commands.
 
     Everything, also what gunicorn and libraries log, becomes a JSON line with `room`, `event`, `level`, `timestamp`
@@ -43,8 +43,8 @@ def logging_config(room: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *_STEPS],
             }
         },
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
-        "root": {"level": level, "handlers": ["stdout"]},
+        "handlers": {"lines": {"class": "logging.StreamHandler", "formatter": "json", "stream": f"ext://sys.{stream}"}},
+        "root": {"level": level, "handlers": ["lines"]},
         # gunicorn's own loggers hand their lines to the root, so that a line is written once.
         "loggers": {
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True, "qualname": "gunicorn.error"},

@@ -6,6 +6,8 @@ CLIENT_ADDRESS_HEADER = "X-Forwarded-For"
 UNKNOWN_NETWORK = "unknown"
 # One subscriber's IPv6 line is a /64; an address of its own for every request costs an attacker nothing.
 _IPV6_PREFIX = 64
+# What a hosting company hands to one customer, 65,536 times a /64.
+_IPV6_SITE_PREFIX = 48
 
 
 def network_of(address: str) -> str:
@@ -19,3 +21,10 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
     return str(parsed)
+
+
+def site_of(network: str) -> str:
+    """The /48 around an IPv6 network of `network_of`; everything else stays as it is."""
+    if ":" not in network:
+        return network
+    return str(ipaddress.IPv6Network(network).supernet(new_prefix=_IPV6_SITE_PREFIX))

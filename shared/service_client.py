@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from shared.envelope import CONTENT_TYPE, dump
 from shared.strict_json import BadJson, parse
@@ -18,7 +18,9 @@ CONNECTIONS = 16
 # A token is renewed this long before it expires, so that it does not expire on its way.
 RENEW_BEFORE_SECONDS = 30
 # Only what may be done twice is tried twice (RFC 9110 section 9.2.2), and only when no answer came.
-_RETRY = urllib3.Retry(total=None, connect=1, read=1, status=0, redirect=0, other=0, allowed_methods={"GET", "PUT"})
+_IDEMPOTENT = frozenset({"GET", "PUT"})
+_PIECE_BYTES = 64 * 1024
+_MAX_ANSWER_BYTES = 10_000_000
 
 
 class ServiceError(Exception):
@@ -44,7 +46,7 @@ class ServiceClient:
     def __init__(self, base_url: str, token: Callable[[], str] | None = None) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
-        self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, retries=_RETRY)
+        self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, retries=False)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = DEFAULT_SECONDS) -> Any:
         """The `data` of a GET. Raises ServiceError or ServiceUnreachable."""
@@ -66,13 +68,38 @@ class ServiceClient:
         headers = {"Content-Type": CONTENT_TYPE} | (trace.onward_headers() if trace else {})
         if self._token:
             headers["Authorization"] = f"Bearer {self._token()}"
-        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), total=seconds)
+        deadline = time.monotonic() + seconds
         try:
-            answer = self._pool.request(method, self._base_url + path, headers=headers, timeout=timeout, **options)
-            envelope = parse(answer.data)
+            status, body = self._exchange(method, path, deadline, headers=headers, **options)
+            return _data(status, parse(body))
         except (HTTPError, BadJson) as error:
             raise ServiceUnreachable(f"{method} {path}: {error!r}") from error
-        return _data(answer.status, envelope)
+
+    def _exchange(self, method: str, path: str, deadline: float, **options: Any) -> tuple[int, bytes]:
+        try:
+            return self._ask(method, path, deadline, **options)
+        except HTTPError:
+            if method not in _IDEMPOTENT or time.monotonic() >= deadline:
+                raise
+        return self._ask(method, path, deadline, **options)
+
+    def _ask(self, method: str, path: str, deadline: float, **options: Any) -> tuple[int, bytes]:
+        left = max(0.001, deadline - time.monotonic())
+        timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=left)
+        url = self._base_url + path
+        answer = self._pool.request(method, url, timeout=timeout, preload_content=False, redirect=False, **options)
+        body = bytearray()
+        try:
+            # Piece by piece, because a timeout is for one piece only and a service may send them one by one.
+            while piece := answer.read1(_PIECE_BYTES):
+                body += piece
+                if time.monotonic() > deadline or len(body) > _MAX_ANSWER_BYTES:
+                    raise ProtocolError("the answer takes too long or is too large")
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        return answer.status, bytes(body)
 
 
 class ClientCredentials:

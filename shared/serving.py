@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from shared.broken_requests import envelope_broken_requests
 from shared.logs import logging_config
@@ -58,6 +58,6 @@ def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:
         sys.exit(f"The configuration is not valid:\n{error}")
 
 
-def configure_command_logs(room: str) -> None:
+def configure_command_logs(room: str, *, stream: Literal["stdout", "stderr"] = "stdout") -> None:
     """Log as the services do, for a command or a worker that gunicorn does not start."""
-    logging.config.dictConfig(logging_config(room, log_level(os.environ)))
+    logging.config.dictConfig(logging_config(room, log_level(os.environ), stream))

@@ -5,8 +5,8 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
-# An unterminated string runs to the end, so that scanning stays linear.
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)', re.DOTALL)
+# Only for a text that is JSON: there every string ends, and scanning is linear.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -20,8 +20,7 @@ def parse(text: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     Raises BadJson for anything but UTF-8 without a byte order mark, for NaN and Infinity, numbers beyond a double,
     duplicate names, lone surrogates, NUL in a string, and nesting deeper than `max_depth`.
     """
-    _check_depth(text, max_depth)
-    value = _decode(text, _REQUEST_DECODER)
+    value = _decode(text, _REQUEST_DECODER, max_depth)
     if b"\\u" in text:
         _check_strings(value)
     return value
@@ -33,18 +32,19 @@ def parse_answer(text: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     Numbers are not looked at: the bytes go on as they are, so 1.10, 2^64 and 1e400 arrive undamaged.
     Raises BadJson for what is not JSON, lone surrogates, and nesting deeper than `max_depth`.
     """
-    _check_depth(text, max_depth)
-    value = _decode(text, _ANSWER_DECODER)
+    value = _decode(text, _ANSWER_DECODER, max_depth)
     if _SURROGATE.search(text):
         _check_encodable(value)
     return value
 
 
-def _decode(text: bytes, decoder: json.JSONDecoder) -> Any:
+def _decode(text: bytes, decoder: json.JSONDecoder, max_depth: int) -> Any:
     try:
-        return decoder.decode(text.decode("utf-8"))
+        value = decoder.decode(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError too
         raise BadJson(str(error)) from error
+    _check_depth(text, max_depth)
+    return value
 
 
 def _check_depth(text: bytes, max_depth: int) -> None:

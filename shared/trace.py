@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -53,6 +53,10 @@ class Trace:
     def seconds_left(self) -> float:
         """How long the request may still take; 0 when its time is over."""
         return max(0.0, self.deadline - time.monotonic())
+
+    def restarted(self, budget: float) -> Self:
+        """The same request, with `budget` seconds from now."""
+        return replace(self, deadline=time.monotonic() + budget)
 
     def onward_headers(self) -> dict[str, str]:
         """The headers of a call that is made for this request."""

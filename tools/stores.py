@@ -139,7 +139,7 @@ def _privileges(data: DataDir) -> list[str]:
     uid, gid = (owner.st_uid, owner.st_gid) if owner and owner.st_uid else _UNPRIVILEGED
     # With the right to pass folders that only root may enter, such as a checkout below /root. PostgreSQL looks
     # for its own programs with access(2), which sees that right only without the kernel's "setuid fixup".
-    capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
+    capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
     return [f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *capability]
 
 

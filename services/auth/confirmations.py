@@ -32,7 +32,7 @@ class Confirmations:
         entries = self._read()
         # Until a batch is acknowledged it is what is read next, so that a failure in between loses nothing.
         self._position = "0" if entries else ">"
-        seen = sorted({(uuid.UUID(fields[b"sid"].decode()), int(fields[b"gen"])) for _, fields in entries})
+        seen = sorted({one for _, fields in entries if (one := _readable(fields))})
         with self._database.transaction() as session:
             for session_id, generation in seen:
                 rotation.confirm(session, session_id, generation)
@@ -50,3 +50,11 @@ class Confirmations:
             self._redis.xgroup_create(CONFIRMATIONS, _GROUP, id="0", mkstream=True)
             return []
         return answer[0][1] if answer else []
+
+
+def _readable(fields: dict[bytes, bytes] | None) -> tuple[uuid.UUID, int] | None:
+    """A session id and its generation; None for an entry that was trimmed meanwhile, or that is not ours."""
+    try:
+        return (uuid.UUID(fields[b"sid"].decode()), int(fields[b"gen"])) if fields else None
+    except (KeyError, ValueError):
+        return None

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from services.auth.models import OutboxEntry
 from shared.database import Database
+from shared.errors import Unavailable
 from shared.service_client import ServiceClient, ServiceError, ServiceUnreachable
 
 # How long the request that wrote an entry has to deliver it itself before the worker takes it up.
@@ -22,6 +23,8 @@ AT_ONCE_SECONDS = 0.8
 WORKER_SECONDS = 3.0
 _BATCH = 20
 _GREATEST_PAUSE = 10
+# More would reach the greatest pause anyway, and overflow after a thousand attempts.
+_DOUBLINGS = 4
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +36,12 @@ def deliver(database: Database, users: ServiceClient, entry: OutboxEntry, *, sec
     except (ServiceError, ServiceUnreachable) as error:
         log.warning("profile_not_delivered", account_id=entry.account_id, attempts=entry.attempts, reason=str(error))
         return None
-    with database.transaction() as session:
-        session.execute(update(OutboxEntry).where(OutboxEntry.id == entry.id).values(delivered_at=func.now()))
+    try:
+        with database.transaction() as session:
+            session.execute(update(OutboxEntry).where(OutboxEntry.id == entry.id).values(delivered_at=func.now()))
+    except Unavailable as error:
+        # It has arrived; the worker will tell it once more and mark it then.
+        log.warning("delivery_not_noted", account_id=entry.account_id, reason=str(error))
     return profile
 
 
@@ -60,7 +67,7 @@ def _claim(session: Session) -> Sequence[OutboxEntry]:
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
-    pause = func.least(_GREATEST_PAUSE, func.power(2, OutboxEntry.attempts))
+    pause = func.least(_GREATEST_PAUSE, func.power(2, func.least(OutboxEntry.attempts, _DOUBLINGS)))
     statement = (
         update(OutboxEntry)
         .where(OutboxEntry.id.in_(due.scalar_subquery()))

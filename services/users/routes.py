@@ -86,8 +86,8 @@ def _etag(profile: Profile) -> dict[str, str]:
 
 
 def _if_match() -> list[int] | None:
-    """The revisions that `If-Match` names; None when it does not restrict anything."""
+    """The revisions that `If-Match` names, none when it can't be read; None when it does not restrict anything."""
     tags = request.if_match
-    if not tags or tags.star_tag:
+    if "If-Match" not in request.headers or tags.star_tag:
         return None
     return [int(tag) for tag in tags.as_set() if tag.isascii() and tag.isdigit() and len(tag) < 19]
