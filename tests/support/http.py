@@ -85,6 +85,12 @@ class Api:
         response = self._pool.request(method, self.base_url + path, body=body, headers=sent, redirect=False)
         return Answer(response.status, response.headers, response.data)
 
+    def hang_up(self) -> None:
+        """Close the connections that are kept; a server that is told to stop waits for them."""
+        pools = self._pool.pools
+        for key in list(pools.keys()):
+            pools[key].close()
+
     def get(self, path: str, *, token: str | None = None, headers: dict[str, str] | None = None) -> Answer:
         return self.send("GET", path, token=token, headers=headers)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.http import Answer
-from tests.support.phone import Phone, new_email
+from tests.support.phone import Phone
 from tests.support.services import raw_reply
 from tests.support.waiting import eventually
 from tests.support.world import World
@@ -25,7 +25,7 @@ def sign_up(world: World, /, **changes: Any) -> Answer:
 def ended_session(world: World) -> Answer:
     phone = world.phone()
     phone.log_out()
-    return eventually(lambda: _if_refused(phone.get(_ME)))
+    return _asked_until(401, lambda: phone.get(_ME))
 
 
 def expired_refresh_token(world: World) -> Answer:
@@ -52,7 +52,7 @@ def disabled_account(world: World) -> Answer:
 
 def too_many_attempts(world: World) -> Answer:
     phone = world.phone()
-    return eventually(lambda: _if_limited(sign_in(phone, password="wrong password")), seconds=60)
+    return _asked_until(429, lambda: sign_in(phone, password="wrong password"))
 
 
 def change_for_an_older_profile(world: World) -> Answer:
@@ -74,13 +74,13 @@ def unknown_key(world: World) -> Answer:
 
 
 def too_many_requests(world: World) -> Answer:
-    return eventually(lambda: _if_limited(world.limited.get("/v1/errors")))
+    return _asked_until(429, lambda: world.limited.get("/v1/errors"))
 
 
 def reply_of_users(world: World, reply: bytes | None) -> Answer:
     """What the gateway makes of `reply`; None keeps it waiting."""
     world.users_service.reply = reply
-    return world.broken.get(_ME, token=world.phone().access_token)
+    return world.broken.get(_ME, token=world.bystander.access_token)
 
 
 def post(world: World, path: str, body: bytes, content_type: str = "application/json") -> Answer:
@@ -124,14 +124,16 @@ PROVOCATIONS: dict[str, Provocation] = {
     "SRV_500": lambda world: world.crashing.get(_ME, token="any"),
     "SRV_503": profile_on_its_way,
     "GW_502": lambda world: reply_of_users(world, raw_reply("200 OK", b"<h1>Oops</h1>", "text/html")),
-    "GW_503": lambda world: world.away.get(_ME, token=world.phone().access_token),
+    "GW_503": lambda world: world.away.get(_ME, token=world.bystander.access_token),
     "GW_504": lambda world: reply_of_users(world, None),
 }
 
 
-def _if_refused(answer: Answer) -> Answer | None:
-    return answer if answer.status == 401 else None
+def _asked_until(status: int, ask: Callable[[], Answer]) -> Answer:
+    """The first answer with this status."""
 
+    def asked() -> list[Answer]:
+        answer = ask()
+        return [answer] if answer.status == status else []
 
-def _if_limited(answer: Answer) -> Answer | None:
-    return answer if answer.status == 429 else None
+    return eventually(asked)[0]

@@ -89,9 +89,23 @@ def gateway_process(
     environment: dict[str, str], log_path: Path, *, wsgi_app: str = "", **settings: str
 ) -> Iterator[Api]:
     """A real gateway under gunicorn on a port of its own, with `settings` on top of `environment`."""
+    arguments = ["gateway/gunicorn_conf.py", *([wsgi_app] if wsgi_app else [])]
+    with _gunicorn(arguments, {**environment, **settings}, log_path) as api:
+        yield api
+
+
+@contextmanager
+def auth_process(environment: dict[str, str], log_path: Path, **settings: str) -> Iterator[Api]:
+    """A further process of auth on a port of its own, with `settings` on top of `environment`."""
+    with _gunicorn(["services/auth/gunicorn_conf.py"], {**environment, **settings}, log_path) as api:
+        yield api
+
+
+@contextmanager
+def _gunicorn(arguments: list[str], environment: dict[str, str], log_path: Path) -> Iterator[Api]:
     port = free_port()
-    environment = {**environment, **settings, "BIND": f"127.0.0.1:{port}"}
-    command = [sys.executable, "-m", "gunicorn", "-c", "gateway/gunicorn_conf.py", *([wsgi_app] if wsgi_app else [])]
+    environment = {**environment, "BIND": f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "gunicorn", "-c", *arguments]
     with open(log_path, "wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     api = Api(f"http://127.0.0.1:{port}")

@@ -20,7 +20,7 @@ class World:
     def __init__(self, stack: Stack, api: Api, folder: Path) -> None:
         self.stack = stack
         self.api = api
-        self._folder = folder
+        self.folder = folder
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
@@ -34,6 +34,11 @@ class World:
     def phone(self) -> Phone:
         """A phone whose owner has just signed up."""
         return Phone(self.api).sign_up()
+
+    @cached_property
+    def bystander(self) -> Phone:
+        """A phone that only has to be signed in."""
+        return self.phone()
 
     @cached_property
     def auth_sql(self) -> psycopg.Connection:
@@ -77,8 +82,17 @@ class World:
 
     def _gateway(self, name: str, *, wsgi_app: str = "", **settings: str) -> Api:
         environment = self.stack.environment("gateway")
-        log_path = self._folder / f"{name}.log"
-        return self._running.enter_context(gateway_process(environment, log_path, wsgi_app=wsgi_app, **settings))
+        log_path = self.folder / f"{name}.log"
+        gateway = self._running.enter_context(gateway_process(environment, log_path, wsgi_app=wsgi_app, **settings))
+        # A gateway that is told to stop waits for connections that are kept alive.
+        self._running.callback(_hang_up, gateway)
+        return gateway
 
     def _database(self, name: str) -> psycopg.Connection:
         return self._running.enter_context(psycopg.connect(self.stack.database_url(name), autocommit=True))
+
+
+def _hang_up(api: Api) -> None:
+    pools = api._pool.pools
+    for key in list(pools.keys()):
+        pools[key].close()

@@ -1,0 +1,16 @@
+"""What the tests of the promises between rooms share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.http import Api
+from tests.support.world import World
+from tools.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The stack, its databases, and further gateways whose services misbehave."""
+    with World(stack, Api(stack.gateway_url), tmp_path_factory.mktemp("gateways")) as world:
+        yield world
