@@ -7,7 +7,7 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	openapi contract test-compose clean ready-to-run ready-to-develop
+	openapi contract bench-auth test-compose clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ imports: ready-to-develop ## Check who imports whom
 contract: ready-to-develop ## Run the mobile contract against BASE_URL=https://…
 	@test -n "$(BASE_URL)" || { echo "Say which backend: make contract BASE_URL=https://…"; exit 1; }
 	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_contract.py
+
+bench-auth: ready-to-develop ## Measure auth beside what the machine does without it
+	$(BIN)/python -m tests.benchmarks.bench_auth
 
 test-compose: ready-to-develop ## Run the tests that need a Docker engine
 	@docker compose version >/dev/null 2>&1 || $(PYTHON) -m tools.install requirements-compose.txt

@@ -6,21 +6,27 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+import structlog
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.auth import outbox, sessions
-from services.auth.devices import Device
-from services.auth.errors import AccountDisabled, EmailTaken, WrongCredentials
+from services.auth import audit, outbox, sessions
+from services.auth.devices import Device, is_live
+from services.auth.errors import AccountDisabled, EmailTaken, PasswordTooCommon, WrongCredentials
+from services.auth.guessable import is_personal
 from services.auth.models import Account, OutboxEntry, SessionRow, SignupKey
 from services.auth.passwords import Passwords
+from services.auth.sessions import Opened
 from services.auth.settings import Settings
+from shared.database import Database
 from shared.envelope import dump
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, Unavailable
 
 # The version of what auth tells users about an account; it grows with every change, so that an old one never wins.
 FIRST_PROFILE_VERSION = 1
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,23 +48,22 @@ class SignUp:
 
 @dataclass(frozen=True)
 class SignedUp:
-    """A new account with its first session, or the ones that an earlier request with the same key made."""
+    """A new account, its first session, and what users has to be told about it."""
 
     account: Account
     row: SessionRow
-    entry: OutboxEntry | None
+    entry: OutboxEntry
 
 
 def register(
     session: Session, request: SignUp, password_hash: str, key: uuid.UUID | None, settings: Settings
-) -> SignedUp:
+) -> SignedUp | None:
     """Make an account, its first session and the outbox entry that makes its profile.
 
-    With an idempotency `key` that was used before, what it made then is returned; the caller still has to check the
-    password. Raises EmailTaken, and InvalidInput (VAL_010) when the key belongs to another request.
+    None when the idempotency `key` was used before: see `signed_up_with`. Raises EmailTaken.
     """
-    if key and (earlier := _signed_up_before(session, key, request, settings)):
-        return earlier
+    if key and _is_used(session, key, settings):
+        return None
     account = _insert_account(session, request.email, password_hash)
     row = sessions.open_session(session, account.id, request.device, settings).row
     entry = OutboxEntry(
@@ -67,8 +72,40 @@ def register(
     session.add(entry)
     if key:
         session.add(SignupKey(key=key, request_hash=request.digest(), account_id=account.id, session_id=row.id))
+    audit.record(session, "sign_up", account_id=account.id, session_id=row.id, device_type=request.device.device_type)
     session.flush()
     return SignedUp(account, row, entry)
+
+
+def signed_up_with(session: Session, key: uuid.UUID, request: SignUp) -> Account:
+    """The account that an earlier request with the same key made; its password is still to be checked.
+
+    Raises InvalidInput (VAL_010) when the key belongs to another request.
+    """
+    earlier = session.get_one(SignupKey, key)
+    if earlier.request_hash != request.digest():
+        raise InvalidInput(["VAL_010"])
+    return session.get_one(Account, earlier.account_id)
+
+
+def resume(session: Session, key: uuid.UUID, device: Device, settings: Settings) -> Opened:
+    """The session that a sign-up opened, or a new one in its place when it is no longer live."""
+    earlier = session.get_one(SignupKey, key, with_for_update=True)
+    row = session.scalar(select(SessionRow).where(SessionRow.id == earlier.session_id, is_live()))
+    if row is not None:
+        return Opened(row, (), None)
+    opened = sessions.open_session(session, earlier.account_id, device, settings)
+    earlier.session_id = opened.row.id
+    audit.record(
+        session, "sign_in", account_id=earlier.account_id, session_id=opened.row.id, device_type=device.device_type
+    )
+    return opened
+
+
+def refuse_personal_password(request: SignUp) -> None:
+    """Raise PasswordTooCommon for a password that is the person's own email or name with digits or signs added."""
+    if is_personal(request.password, request.email, request.name):
+        raise PasswordTooCommon
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -90,6 +127,33 @@ def authenticate(account: Account | None, password: str, passwords: Passwords) -
     return account
 
 
+def refuse_if_changed(session: Session, account: Account) -> None:
+    """Raise WrongCredentials when the account got another password since it was authenticated.
+
+    Until the transaction ends, it gets none: a session that is opened in it is seen by whoever ends them all.
+    """
+    current = session.get_one(Account, account.id, with_for_update={"key_share": True})
+    if current.password_changed_at != account.password_changed_at:
+        raise WrongCredentials
+
+
+def renew_hash(database: Database, account: Account, password: str, passwords: Passwords) -> None:
+    """Hash a password anew that was just verified, when its hash is of an older scheme or cost.
+
+    Only the hash that was verified is replaced: whoever changed the password meanwhile wins. When it can't be done
+    now, the next sign-in does it.
+    """
+    if not passwords.is_outdated(account.password_hash):
+        return
+    verified = (Account.id == account.id) & (Account.password_hash == account.password_hash)
+    try:
+        renewed = passwords.hash(password)
+        with database.transaction() as session:
+            session.execute(update(Account).where(verified).values(password_hash=renewed))
+    except Unavailable as error:
+        log.warning("password_hash_not_renewed", account_id=account.id, reason=str(error))
+
+
 def _insert_account(session: Session, email: str, password_hash: str) -> Account:
     statement = (
         insert(Account)
@@ -103,20 +167,12 @@ def _insert_account(session: Session, email: str, password_hash: str) -> Account
     return account
 
 
-def _signed_up_before(session: Session, key: uuid.UUID, request: SignUp, settings: Settings) -> SignedUp | None:
+def _is_used(session: Session, key: uuid.UUID, settings: Settings) -> bool:
     # The same key at once waits here for the first to finish, and then finds what that made.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(key), 1))))
     too_old = func.now() - timedelta(seconds=settings.idempotency_lifetime)
     session.execute(delete(SignupKey).where(SignupKey.key == key, SignupKey.created_at < too_old))
-    earlier = session.get(SignupKey, key)
-    if earlier is None:
-        return None
-    if earlier.request_hash != request.digest():
-        raise InvalidInput(["VAL_010"])
-    row = session.get_one(SessionRow, earlier.session_id)
-    if row.ended_at is not None:
-        row = sessions.open_session(session, earlier.account_id, request.device, settings).row
-    return SignedUp(session.get_one(Account, earlier.account_id), row, None)
+    return session.get(SignupKey, key) is not None
 
 
 def _profile(request: SignUp) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from flask import Flask, Response
 
-from services.auth import internal_routes, routes, session_routes
+from services.auth import audit, internal_routes, routes, session_routes
 from services.auth.parts import ROOM, build_parts
 from services.auth.settings import Settings
+from services.auth.views import client_network
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views, use_tokens
 from shared.health import health_pages
@@ -28,10 +29,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     document(app, health, routes.blueprint, session_routes.blueprint, internal_routes.blueprint)
     app.register_blueprint(internal_routes.well_known)
+    app.before_request(_say_who_asks)
     app.after_request(_keep_out_of_caches)
     refuse_unguarded_views(app)
     keys.start()
     return app
+
+
+def _say_who_asks() -> None:
+    """Events are remembered with the network that they come from."""
+    audit.origin.set(audit.Origin(network=client_network()))
 
 
 def _keep_out_of_caches(response: Response) -> Response:

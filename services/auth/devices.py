@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from services.auth import audit
 from services.auth.errors import SessionEnded
 from services.auth.models import SessionRow
 
@@ -57,10 +58,11 @@ def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | Non
         update(SessionRow)
         .where(SessionRow.id == row_id, is_live())
         .values(notification_device_id=push_token, push_token_hash=_hash(push_token))
-        .returning(SessionRow.id)
-    )
-    if changed.first() is None:
+        .returning(SessionRow.account_id)
+    ).scalar()
+    if changed is None:
         raise SessionEnded(str(row_id))
+    audit.record(session, "push_token_changed", account_id=changed, session_id=row_id)
 
 
 def push_targets(session: Session, account_id: int) -> Sequence[SessionRow]:

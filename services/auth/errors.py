@@ -64,7 +64,7 @@ class SessionNotFound(ApiError):
 
 
 class TooManyAttempts(ApiError):
-    """Too many failed sign-ins for this account from this network. `seconds` until the next try."""
+    """Too many sign-ins, sign-ups or refreshes; see `brakes`. `seconds` until the next try."""
 
     code = "AUTH_429"
 

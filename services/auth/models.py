@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func, text
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -27,6 +27,7 @@ class Account(Base):
     password_hash: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     disabled_at: Mapped[datetime | None]
+    password_changed_at: Mapped[datetime | None]
 
 
 class SessionRow(Base):
@@ -74,7 +75,11 @@ class SessionRow(Base):
 
 
 class SigningKey(Base):
-    """A key that access tokens are signed with; `private_key` is encrypted by the key from the environment."""
+    """A key that access tokens are signed with.
+
+    `private_key` is encrypted by the key from the environment, and empty once the key is retired. `key_rotation` tells
+    what the times mean.
+    """
 
     __tablename__ = "signing_keys"
 
@@ -90,7 +95,10 @@ class OutboxEntry(Base):
     """Something that the users service must be told, written in the transaction that made it true."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_waiting", "account_id", "id", postgresql_where=text("delivered_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_outbox_waiting", "account_id", "id", postgresql_where=text("delivered_at IS NULL")),
+        Index("ix_outbox_delivered", "delivered_at", postgresql_where=text("delivered_at IS NOT NULL")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -109,9 +117,52 @@ class SignupKey(Base):
     """
 
     __tablename__ = "signup_keys"
+    __table_args__ = (Index("ix_signup_keys_created", "created_at"),)
 
     key: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     request_hash: Mapped[bytes]
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AuditEvent(Base):
+    """Something that happened; never a secret, a token, or the email of somebody unknown.
+
+    The database refuses to change a row, and to delete it before it is 30 days old (migration 0003). `account_id` and
+    `session_id` refer to what may be gone.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index("ix_audit_events_account", "account_id", "id"), Index("ix_audit_events_at", "at"))
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    event: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(BigInteger)
+    session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    network: Mapped[str | None]
+    request_id: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class KnownDevice(Base):
+    """Somewhere that somebody signed in: `mark` is a keyed hash of a push token or of a network."""
+
+    __tablename__ = "known_devices"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    mark: Mapped[bytes] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class BrakeRow(Base):
+    """How many attempts count under a key, while Redis is away; see `brake_rules.State`. A crash may empty it."""
+
+    __tablename__ = "brakes"
+    __table_args__ = (Index("ix_brakes_forgotten_at", "forgotten_at"), {"prefixes": ["UNLOGGED"]})
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    attempts: Mapped[float] = mapped_column(Double)
+    moment: Mapped[float] = mapped_column(Double)
+    forgotten_at: Mapped[datetime]

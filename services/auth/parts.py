@@ -5,11 +5,13 @@ from typing import cast
 
 from flask import current_app
 
+from services.auth.brake_counters import Counters, LocalCounters, RedisCounters
+from services.auth.brakes import Brakes
 from services.auth.passwords import Passwords
 from services.auth.revocations import Revocations, connect
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
-from services.auth.throttle import SignInThrottle
+from services.auth.sql_counters import SqlCounters
 from services.auth.tokens import Tokens
 from shared.database import Database
 from shared.service_client import ServiceClient
@@ -28,7 +30,7 @@ class Parts:
     signing_keys: SigningKeys
     tokens: Tokens
     users: ServiceClient
-    throttle: SignInThrottle
+    brakes: Brakes
     revocations: Revocations
 
 
@@ -37,6 +39,7 @@ def build_parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=settings.threads + 2)
     signing_keys = SigningKeys(database, settings.key_encryption_key)
     tokens = Tokens(settings, signing_keys)
+    counted_in_redis = RedisCounters(settings.redis_url)
     return Parts(
         settings=settings,
         database=database,
@@ -44,12 +47,14 @@ def build_parts(settings: Settings) -> Parts:
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time_cost,
             slots=settings.hashing_slots,
-            queue=settings.threads // 2,
+            queue=settings.hashing_queue,
         ),
         signing_keys=signing_keys,
         tokens=tokens,
         users=ServiceClient(settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
-        throttle=SignInThrottle(settings.redis_url, settings.login_attempts_per_minute),
+        brakes=Brakes(
+            Counters(counted_in_redis, SqlCounters(database)), Counters(counted_in_redis, LocalCounters()), settings
+        ),
         revocations=Revocations(connect(settings.redis_url), settings.access_token_lifetime),
     )
 

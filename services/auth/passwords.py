@@ -1,69 +1,100 @@
-"""Hashes and checks passwords with argon2id, a few at a time, and refuses the most common ones."""
+"""Hashes and checks passwords with argon2id, a few at a time, and checks what other systems hashed."""
 
+import os
+import random
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-from argon2 import PasswordHasher
+import structlog
+from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from services.auth import imported_hashes
+from services.auth.imported_hashes import UnusableHash
 from shared.errors import Unavailable
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 128
 _WAIT_SECONDS = 3.0
+# Whoever is refused comes back within this time, not all in the same second.
+_RETRY_SECONDS = (1, 5)
+# As nice(1) counts: what answers requests goes first, hashing takes what is left of the cores.
+_NICENESS = 10
+_OWN_SCHEME = "$argon2id$"
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 class Passwords:
     """argon2id with the given cost.
 
-    At most `slots` hashes are computed at once and as many as `queue` wait; past that Unavailable is raised at once, so
-    that a storm of sign-ins leaves threads for refreshes and reads.
+    At most `slots` hashes are computed at once, in threads of their own, and as many as `queue` wait; past that
+    Unavailable is raised at once, so that a storm of sign-ins leaves threads for refreshes and reads.
     """
 
     def __init__(self, *, memory_kib: int, time_cost: int, slots: int, queue: int) -> None:
-        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
-        self._slots = threading.BoundedSemaphore(slots)
+        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1, type=Type.ID)
+        self._slots = ThreadPoolExecutor(slots, "hashing", initializer=_step_back)
         self._places = threading.BoundedSemaphore(slots + queue)
         # Checked when there is no account, so that an unknown email takes the time of a wrong password.
         self._nobody = self._hasher.hash("nobody")
 
     def hash(self, password: str) -> str:
         """The hash of a new password. Raises Unavailable when too many are being computed."""
-        with self._slot():
-            return self._hasher.hash(password)
+        return self._in_turn(self._hasher.hash, password)
 
     def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether `password` fits; None stands for "no such account" and takes as long. Raises Unavailable."""
-        with self._slot():
-            try:
-                self._hasher.verify(password_hash or self._nobody, password)
-            except (VerificationError, InvalidHashError):
-                return False
-            return password_hash is not None
+        """Whether `password` fits; None stands for "no such account" and takes as long. Raises Unavailable.
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise Unavailable("too many passwords are being hashed")
-        try:
-            if not self._slots.acquire(timeout=_WAIT_SECONDS):
-                raise Unavailable("no password was hashed in time")
-            try:
-                yield
-            finally:
-                self._slots.release()
-        finally:
+        A hash that was imported takes as long as its own scheme does, until the first sign-in renews it.
+        """
+        return self._in_turn(self._matches, password_hash, password)
+
+    def refuse_when_full(self) -> None:
+        """Raise Unavailable when no password would be taken now, for whoever has work to do before that."""
+        if self._places.acquire(blocking=False):
             self._places.release()
+        else:
+            raise _too_many()
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether a new hash of the same password would have another scheme or cost."""
+        return not password_hash.startswith(_OWN_SCHEME) or self._hasher.check_needs_rehash(password_hash)
+
+    def _matches(self, password_hash: str | None, password: str) -> bool:
+        try:
+            if password_hash and not password_hash.startswith(_OWN_SCHEME):
+                return imported_hashes.verify(password_hash, password)
+            self._hasher.verify(password_hash or self._nobody, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        except UnusableHash as error:
+            log.error("password_hash_is_unusable", reason=str(error))
+            return False
+        return password_hash is not None
+
+    def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
+        if not self._places.acquire(blocking=False):
+            raise _too_many()
+        turn = self._slots.submit(work, *arguments)
+        turn.add_done_callback(lambda _: self._places.release())
+        try:
+            return turn.result(_WAIT_SECONDS)
+        except TimeoutError as error:
+            turn.cancel()
+            raise _too_many("no password was hashed in time") from error
 
 
-def is_common(password: str) -> bool:
-    """Whether the password is in zxcvbn's list of the passwords seen most often."""
-    return password.lower() in _common_passwords()
+def _too_many(reason: str = "too many passwords are being hashed") -> Unavailable:
+    return Unavailable(reason, seconds=random.randint(*_RETRY_SECONDS))  # noqa: S311
 
 
-@cache
-def _common_passwords() -> frozenset[str]:
-    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_PASSWORD)
+def _step_back() -> None:
+    # Linux counts niceness by thread; elsewhere it would be the whole process.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from services.auth import sessions
+from services.auth import audit, sessions
 from services.auth.devices import is_live
 from services.auth.errors import (
     AccountDisabled,
@@ -92,6 +92,14 @@ def _answer_again(session: Session, token: PresentedToken, settings: Settings) -
         raise RefreshTokenExpired
     if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
         return Rotation(row)
+    audit.record(
+        session,
+        "refresh_reuse_detected",
+        account_id=row.account_id,
+        session_id=row.id,
+        presented=token.generation,
+        newest=row.generation,
+    )
     ended = sessions.end_where(session, SessionRow.id == row.id, "reuse_detected")
     return Rotation(row, RefreshTokenReused(str(row.id)), ended)
 

@@ -1,8 +1,9 @@
 """Signing up, signing in, refreshing."""
 
+import uuid
 from typing import Any
 
-from services.auth import accounts, outbox, refresh_tokens, rotation, sessions
+from services.auth import accounts, audit, known_devices, outbox, refresh_tokens, rotation, sessions
 from services.auth.accounts import SignUp
 from services.auth.devices import Device
 from services.auth.errors import (
@@ -17,6 +18,7 @@ from services.auth.errors import (
     TooManyAttempts,
     WrongCredentials,
 )
+from services.auth.known_devices import Place
 from services.auth.parts import parts
 from services.auth.schemas import (
     IdempotencyHeader,
@@ -54,7 +56,7 @@ SIGN_IN_EXAMPLE = {
     SignInData,
     "Signup successful",
     example=SIGN_IN_EXAMPLE,
-    errors=[EmailTaken, PasswordTooShort, PasswordTooCommon, Unavailable],
+    errors=[EmailTaken, PasswordTooShort, PasswordTooCommon, AccountDisabled, TooManyAttempts, Unavailable],
 )
 def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     """Sign up.
@@ -62,11 +64,18 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     Makes an account and signs this device in. Send an `Idempotency-Key` (a UUID, new for each person and tap on the
     button) and repeat the request with it when the reply was lost: the same account is answered, not AUTH_002.
     """
+    accounts.refuse_personal_password(form)
+    place = Place(client_network(), form.device.notification_device_id)
+    parts().brakes.sign_up(place.network)
     password_hash = parts().passwords.hash(form.password)
+    # A key must be at hand before anything is promised.
+    parts().signing_keys.signer()
     with parts().database.transaction() as session:
         signed_up = accounts.register(session, form, password_hash, headers["idempotency_key"], parts().settings)
-    if signed_up.entry is None:
-        return _sign_up_again(form, signed_up)
+        if signed_up:
+            known_devices.remember(session, signed_up.account.id, place, parts().settings)
+    if signed_up is None:
+        return _sign_up_again(form, headers["idempotency_key"], place)
     profile = outbox.deliver(parts().database, parts().users, signed_up.entry, seconds=outbox.AT_ONCE_SECONDS)
     return signed_in_answer(signed_up.account, signed_up.row, profile or signed_up.entry.profile)
 
@@ -86,18 +95,24 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
 
     Unknown email and wrong password are one answer. A push token that another session had moves to this one.
     """
-    network = client_network()
-    parts().throttle.check(form["email"], network)
+    # In a storm, whoever is refused costs neither Redis nor the database anything.
+    parts().passwords.refuse_when_full()
+    place = Place(client_network(), form["notification_device_id"])
     with parts().database.transaction() as session:
         found = accounts.find(session, form["email"])
-    try:
+        known_by = known_devices.recognise(session, form["email"], place, parts().settings)
+    with audit.failed_sign_ins(parts().database, found), parts().brakes.sign_in(form["email"], place, known_by):
         account = accounts.authenticate(found, form["password"], parts().passwords)
-    except WrongCredentials:
-        parts().throttle.count_failure(form["email"], network)
-        raise
+    accounts.renew_hash(parts().database, account, form["password"], parts().passwords)
     device = Device(form["device_type"], form["notification_device_id"])
+    parts().signing_keys.signer()
     with parts().database.transaction() as session:
+        accounts.refuse_if_changed(session, account)
         opened = sessions.open_session(session, account.id, device, parts().settings)
+        audit.record(
+            session, "sign_in", account_id=account.id, session_id=opened.row.id, device_type=device.device_type
+        )
+        known_devices.remember(session, account.id, place, parts().settings)
     parts().revocations.publish(opened.ended)
     return signed_in_answer(account, opened.row, profile_of(account.id), opened.previous_end)
 
@@ -116,6 +131,7 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
         RefreshTokenReused,
         SessionEnded,
         AccountDisabled,
+        TooManyAttempts,
         Unavailable,
     ],
 )
@@ -128,6 +144,7 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     # A key must be at hand before the old token is spent.
     parts().signing_keys.signer()
     with parts().database.transaction() as session:
+        parts().brakes.refresh(rotation.session_of(session, presented, parts().settings).id)
         outcome = rotation.rotate(session, presented, parts().settings)
     parts().revocations.publish(outcome.ended)
     if outcome.error:
@@ -135,7 +152,18 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     return vars(parts().tokens.pair_for(outcome.row))
 
 
-def _sign_up_again(form: SignUp, earlier: accounts.SignedUp) -> dict[str, Any]:
-    if not parts().passwords.matches(earlier.account.password_hash, form.password):
-        raise InvalidInput(["VAL_010"])
-    return signed_in_answer(earlier.account, earlier.row, profile_of(earlier.account.id) or {"name": form.name})
+def _sign_up_again(form: SignUp, key: uuid.UUID, place: Place) -> dict[str, Any]:
+    """Answer a sign-up whose reply was lost; who repeats it proves to be the same as at any sign-in."""
+    with parts().database.transaction() as session:
+        known = accounts.signed_up_with(session, key, form)
+        known_by = known_devices.recognise(session, form.email, place, parts().settings)
+    try:
+        with audit.failed_sign_ins(parts().database, known), parts().brakes.sign_in(form.email, place, known_by):
+            account = accounts.authenticate(known, form.password, parts().passwords)
+    except WrongCredentials as error:
+        raise InvalidInput(["VAL_010"]) from error
+    with parts().database.transaction() as session:
+        accounts.refuse_if_changed(session, account)
+        opened = accounts.resume(session, key, form.device, parts().settings)
+    parts().revocations.publish(opened.ended)
+    return signed_in_answer(account, opened.row, profile_of(account.id) or {"name": form.name})

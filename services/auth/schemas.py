@@ -1,19 +1,24 @@
 """The shapes that auth takes and answers with; one schema for each direction."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
 
-from services.auth import emails
+from services.auth import emails, imported_hashes
+from services.auth.account_import import ImportedAccount
 from services.auth.accounts import SignUp
 from services.auth.devices import Device
-from services.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, is_common
+from services.auth.guessable import is_common
+from services.auth.imported_hashes import UnusableHash
+from services.auth.passwords import MAX_PASSWORD, MIN_PASSWORD
 from shared.fields import EpochSeconds, PersonName, PhoneNumber
 
 DEVICE_TYPES = ("Android", "iOS", "Web")
 # Push tokens are printable ASCII; PostgreSQL indexes at most 2,704 bytes.
 MAX_PUSH_TOKENS = 500
-PUSH_TOKEN = r"^[\x20-\x7e]{1,2048}$"
+PUSH_TOKEN = r"[\x20-\x7e]{1,2048}\Z"
 
 
 class Email(fields.String):
@@ -88,6 +93,34 @@ class SignupForm(_DeviceFields):
     def _to_request(self, form: dict[str, Any], **_: Any) -> SignUp:
         device = Device(form["device_type"], form["notification_device_id"])
         return SignUp(form["email"], form["password"], device, form["name"], form["phone"])
+
+
+class ImportedAccountForm(Schema):
+    """One line of a file of accounts from another system; what is no hash that we verify is refused with a reason."""
+
+    email = Email(required=True)
+    password_hash = fields.String(required=True, load_only=True)
+    name = PersonName(load_default=None, allow_none=True)
+    phone = PhoneNumber(load_default=None, allow_none=True)
+    created_at = fields.Integer(strict=True, load_default=None, allow_none=True, validate=validate.Range(min=0))
+    disabled = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+
+    @validates("password_hash")
+    def _check_hash(self, password_hash: str, **_: Any) -> None:
+        try:
+            imported_hashes.check(password_hash)
+        except UnusableHash as error:
+            raise ValidationError(str(error)) from error
+
+    @validates("created_at")
+    def _check_created_at(self, moment: int | None, **_: Any) -> None:
+        if moment is not None and moment > time.time():
+            raise ValidationError("in the future")
+
+    @post_load
+    def _to_account(self, form: dict[str, Any], **_: Any) -> ImportedAccount:
+        created_at = form["created_at"] if form["created_at"] is not None else time.time()
+        return ImportedAccount(**{**form, "created_at": datetime.fromtimestamp(created_at, UTC)})
 
 
 class IdempotencyHeader(Schema):

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from services.auth import audit
 from services.auth.devices import Device, SessionEnd, is_live, take_push_token, tell_previous_end
-from services.auth.errors import SessionEnded, SessionNotFound
+from services.auth.errors import AccountDisabled, SessionEnded, SessionNotFound
 from services.auth.models import Account, SessionRow
 from services.auth.settings import Settings
 
@@ -33,10 +34,12 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
     """Sign a device in.
 
     Its push token leaves the session that had it. A person has at most `sessions_per_person` sessions: the one that was
-    idle longest goes.
+    idle longest goes. Raises AccountDisabled.
     """
-    # Sign-ins of one person take their turns, so that the limit holds.
-    session.get_one(Account, account_id, with_for_update={"key_share": True})
+    # Sign-ins of one person take their turns, so that the limit holds, and none slips in while the account is disabled.
+    account = session.get_one(Account, account_id, with_for_update={"key_share": True})
+    if account.disabled_at is not None:
+        raise AccountDisabled(str(account_id))
     take_push_token(session, device.notification_device_id)
     ended = _make_room(session, account_id, settings.sessions_per_person)
     previous_end = tell_previous_end(session, account_id, device)
@@ -67,7 +70,10 @@ def end(session: Session, row_id: uuid.UUID, account_id: int, scope: Scope, reas
     if scope != "this" and own.ended_at is not None and session.scalar(select(func.count()).where(live)):
         raise SessionEnded("an ended session can't end others")
     chosen = {"this": SessionRow.id == row_id, "others": SessionRow.id != row_id, "all": SessionRow.id.is_not(None)}
-    return end_where(session, live & chosen[scope], reason)
+    ended = end_where(session, live & chosen[scope], reason)
+    if ended:
+        audit.record(session, "logout", account_id=account_id, session_id=row_id, scope=scope)
+    return ended
 
 
 def end_one(session: Session, row_id: uuid.UUID, account_id: int) -> Sequence[uuid.UUID]:
@@ -85,9 +91,12 @@ def end_where(session: Session, condition: ColumnElement[bool], reason: str) -> 
         update(SessionRow)
         .where(condition & SessionRow.ended_at.is_(None))
         .values(ended_at=func.now(), end_reason=reason, notification_device_id=None)
-        .returning(SessionRow.id)
+        .returning(SessionRow.id, SessionRow.account_id)
     )
-    return session.scalars(statement).all()
+    ended = session.execute(statement).all()
+    for session_id, account_id in ended:
+        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
+    return [session_id for session_id, _ in ended]
 
 
 def live_sessions(session: Session, account_id: int) -> Sequence[SessionRow]:

@@ -9,6 +9,7 @@ from shared.settings import Environment
 
 DAY = 24 * 60 * 60
 MIN_CLIENT_SECRET = 24
+_MANY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Settings:
     """All settings of auth. Lifetimes and pauses are in seconds.
 
     `key_encryption_key` encrypts the private halves of the signing keys in the database, `refresh_token_key` is the
-    pepper of refresh tokens; both are 32 bytes. The worker touches `heartbeat_file`, if any, in every round.
+    pepper of refresh tokens; both are 32 bytes. The worker touches `heartbeat_file`, if any, while its jobs go round.
     """
 
     database_url: str
@@ -42,10 +43,22 @@ class Settings:
     idempotency_lifetime: int
     argon2_memory_kib: int
     argon2_time_cost: int
-    login_attempts_per_minute: int
+    sign_in_free_failures: int
+    account_free_failures: int
+    sign_in_first_delay: int
+    sign_in_greatest_delay: int
+    network_failures_per_minute: int
+    network_sign_ups_per_minute: int
+    session_refreshes_per_minute: int
+    known_device_lifetime: int
     threads: int
     hashing_slots: int
+    hashing_queue: int
     sessions_per_person: int
+    key_publish_lead: int
+    clean_up_interval: int
+    session_retention: int
+    audit_retention: int
     heartbeat_file: str
 
     @classmethod
@@ -53,6 +66,8 @@ class Settings:
         """The settings in `environ`; SettingsError names everything that is missing or wrong."""
         with Environment(environ) as environment:
             year = 365 * DAY
+            first_delay = environment.integer("SIGN_IN_FIRST_DELAY", 2, low=1, high=DAY)
+            threads, hashing_slots, hashing_queue = _threads_and_hashing(environment)
             return cls(
                 database_url=environment.url("DATABASE_URL", "postgresql"),
                 redis_url=environment.url("REDIS_URL", "redis", "rediss"),
@@ -69,12 +84,38 @@ class Settings:
                 idempotency_lifetime=environment.integer("IDEMPOTENCY_LIFETIME", DAY, low=1, high=30 * DAY),
                 argon2_memory_kib=environment.integer("ARGON2_MEMORY_KIB", 19 * 1024, low=8 * 1024, high=1024 * 1024),
                 argon2_time_cost=environment.integer("ARGON2_TIME_COST", 2, low=1, high=20),
-                login_attempts_per_minute=environment.integer("LOGIN_ATTEMPTS_PER_MINUTE", 10, low=1, high=100_000),
-                threads=environment.integer("THREADS", 16, low=2, high=256),
-                hashing_slots=environment.integer("HASHING_SLOTS", 2, low=1, high=64),
+                sign_in_free_failures=environment.integer("SIGN_IN_FREE_FAILURES", 10, low=1, high=_MANY),
+                account_free_failures=environment.integer("ACCOUNT_FREE_FAILURES", 50, low=1, high=_MANY),
+                sign_in_first_delay=first_delay,
+                sign_in_greatest_delay=environment.integer(
+                    "SIGN_IN_GREATEST_DELAY", 15 * 60, low=first_delay, high=DAY
+                ),
+                network_failures_per_minute=environment.integer("NETWORK_FAILURES_PER_MINUTE", 300, low=1, high=_MANY),
+                network_sign_ups_per_minute=environment.integer("NETWORK_SIGN_UPS_PER_MINUTE", 120, low=1, high=_MANY),
+                session_refreshes_per_minute=environment.integer(
+                    "SESSION_REFRESHES_PER_MINUTE", 120, low=1, high=_MANY
+                ),
+                known_device_lifetime=environment.integer("KNOWN_DEVICE_LIFETIME", 90 * DAY, low=1, high=year),
+                threads=threads,
+                hashing_slots=hashing_slots,
+                hashing_queue=hashing_queue,
                 sessions_per_person=environment.integer("SESSIONS_PER_PERSON", 20, low=1, high=1000),
+                key_publish_lead=environment.integer("KEY_PUBLISH_LEAD", 150, low=1, high=DAY),
+                clean_up_interval=environment.integer("CLEAN_UP_INTERVAL", 10 * 60, low=1, high=DAY),
+                session_retention=environment.integer("SESSION_RETENTION", 90 * DAY, low=30 * DAY, high=10 * year),
+                audit_retention=environment.integer("AUDIT_RETENTION", year, low=30 * DAY, high=10 * year),
                 heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
             )
+
+
+def _threads_and_hashing(environment: Environment) -> tuple[int, int, int]:
+    threads = environment.integer("THREADS", 16, low=2, high=256)
+    slots = environment.integer("HASHING_SLOTS", min(2, threads - 1), low=1, high=64)
+    # By default half of the threads are left for everything else, whatever happens to sign-ins.
+    queue = environment.integer("HASHING_QUEUE", max(0, threads // 2 - slots), low=0, high=255)
+    if slots + queue >= threads:
+        environment.refuse("HASHING_SLOTS", f"plus HASHING_QUEUE must be less than THREADS ({threads})")
+    return threads, slots, queue
 
 
 def _service_clients(environment: Environment) -> dict[str, ServiceClientEntry]:

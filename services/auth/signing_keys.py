@@ -27,8 +27,10 @@ from shared.errors import Unavailable
 from shared.keys import ALGORITHM, JwkSet
 
 _NONCE_BYTES = 12
-_RELOAD_SECONDS = 30
-_FIRST_KEY_LOCK = 7_001
+# How long a process may go on signing with a key that was replaced or retired.
+RELOAD_SECONDS = 5
+# Whoever changes the set of keys holds this lock of PostgreSQL.
+KEYS_LOCK = 7_001
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ class SigningKeys:
             if self._signer is None or time.monotonic() >= self._reload_at:
                 try:
                     self._signer = self._load()
-                    self._reload_at = time.monotonic() + _RELOAD_SECONDS
                 except Unavailable:
                     if self._signer is None:
                         raise
+                self._reload_at = time.monotonic() + RELOAD_SECONDS
             return self._signer
 
     def jwks(self) -> JwkSet:
@@ -70,9 +72,19 @@ class SigningKeys:
     def ensure_first(self) -> None:
         """Make a key if there is none; of several callers at once, one makes it."""
         with self._database.transaction() as session:
-            session.execute(select(func.pg_advisory_xact_lock(_FIRST_KEY_LOCK)))
+            session.execute(select(func.pg_advisory_xact_lock(KEYS_LOCK)))
             if session.scalar(select(func.count()).select_from(SigningKey)) == 0:
-                session.add(self._generate())
+                session.add(self.generate())
+
+    def generate(self) -> SigningKey:
+        """A new key; whoever adds it to a session decides when it signs."""
+        private = ec.generate_private_key(ec.SECP256R1())
+        public: dict[str, Any] = ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
+        kid = _thumbprint(public)
+        plain = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        nonce = os.urandom(_NONCE_BYTES)
+        jwk = {**public, "kid": kid, "use": "sig", "alg": ALGORITHM}
+        return SigningKey(kid=kid, private_key=nonce + self._cipher.encrypt(nonce, plain, kid.encode()), public_jwk=jwk)
 
     def _load(self) -> Signer:
         with self._database.transaction() as session:
@@ -84,15 +96,6 @@ class SigningKeys:
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise TypeError("a signing key must be an elliptic curve key")
         return Signer(key.kid, private)
-
-    def _generate(self) -> SigningKey:
-        private = ec.generate_private_key(ec.SECP256R1())
-        public: dict[str, Any] = ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
-        kid = _thumbprint(public)
-        plain = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        nonce = os.urandom(_NONCE_BYTES)
-        jwk = {**public, "kid": kid, "use": "sig", "alg": ALGORITHM}
-        return SigningKey(kid=kid, private_key=nonce + self._cipher.encrypt(nonce, plain, kid.encode()), public_jwk=jwk)
 
 
 def _newest(session: Session) -> SigningKey | None:

@@ -14,7 +14,11 @@ PROFILE_SECONDS = 0.8
 
 
 def client_network() -> str:
-    """The network of whoever asks, as the gateway saw it; only limits depend on it."""
+    """The network of whoever asks, as the gateway saw it.
+
+    The gateway sets the header to the one address that it believes. Whoever is inside and calls auth directly can say
+    anything; nothing but brakes depends on it.
+    """
     return network_of(request.headers.get(CLIENT_ADDRESS_HEADER, request.remote_addr or ""))
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import redis
 import structlog
 
 from services.auth import outbox
+from services.auth.cleanup import CleanUp
 from services.auth.confirmations import Confirmations
 from services.auth.parts import Parts
 from services.auth.revocations import RevocationRepeater, connect
 from shared.errors import Unavailable
 
 _IDLE_SECONDS = 0.5
+_BUG_SECONDS = 5.0
+# A batch of deliveries to a service that hangs takes this long.
+_LONGEST_ROUND_SECONDS = 90.0
 
 log = structlog.get_logger(__name__)
 
@@ -30,27 +35,39 @@ def run(parts: Parts) -> None:
         "outbox": lambda: outbox.deliver_due(parts.database, parts.users),
         "confirmations": confirmations.take,
         "revocations": repeater.repeat,
+        "clean-up": CleanUp(parts.database, parts.settings).run,
     }
-    threads = [threading.Thread(target=_repeat, args=(name, job, stop), name=name) for name, job in jobs.items()]
+    rounds = {name: time.monotonic() for name in jobs}
+    threads = [
+        threading.Thread(target=_repeat, args=(name, job, rounds, stop), name=name) for name, job in jobs.items()
+    ]
     for thread in threads:
         thread.start()
     log.info("worker_started", jobs=list(jobs))
-    while all(thread.is_alive() for thread in threads) and not stop.wait(_IDLE_SECONDS):
-        if parts.settings.heartbeat_file:
-            Path(parts.settings.heartbeat_file).touch()
-    # A job that died of a bug ends the worker, so that whoever supervises it starts it again.
-    stop.set()
+    while not stop.wait(_IDLE_SECONDS):
+        _show_life(parts.settings.heartbeat_file, rounds)
     for thread in threads:
         thread.join()
     log.info("worker_stopped")
 
 
-def _repeat(name: str, job: Callable[[], int], stop: threading.Event) -> None:
+def _repeat(name: str, job: Callable[[], int], rounds: dict[str, float], stop: threading.Event) -> None:
     while not stop.is_set():
+        pause = _IDLE_SECONDS
         try:
-            done = job()
+            if job():
+                pause = 0
         except (Unavailable, redis.RedisError) as error:
             log.warning("worker_waits", job=name, reason=repr(error))
-            done = 0
-        if not done:
-            stop.wait(_IDLE_SECONDS)
+        except Exception:
+            # A bug in one job must not keep the others from their work.
+            log.exception("worker_job_failed", job=name)
+            pause = _BUG_SECONDS
+        rounds[name] = time.monotonic()
+        stop.wait(pause)
+
+
+def _show_life(heartbeat_file: str, rounds: dict[str, float]) -> None:
+    """Touch the file while every job goes round, so that a health check sees one that hangs."""
+    if heartbeat_file and time.monotonic() - min(rounds.values()) < _LONGEST_ROUND_SECONDS:
+        Path(heartbeat_file).touch()

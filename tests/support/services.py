@@ -32,11 +32,13 @@ def raw_reply(status: str, body: bytes, content_type: str = "application/json", 
 class BrokenService:
     """A service that answers every request with the bytes that the test has put into `reply`, or hangs on None.
 
-    Keeps the requests that it got in `requests`, each as the bytes of its head and body.
+    What stands in `drip` follows byte by byte, ten a second. Keeps the requests that it got in `requests`, each as the
+    bytes of its head and body.
     """
 
     def __init__(self) -> None:
         self.reply: bytes | None = b""
+        self.drip = b""
         self.requests: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._released = threading.Event()
@@ -65,6 +67,10 @@ class BrokenService:
                 self._released.wait(60)
             else:
                 connection.sendall(self.reply)
+                for byte in self.drip:
+                    if self._released.wait(0.1):
+                        break
+                    connection.sendall(bytes([byte]))
 
 
 def _read_request(connection: socket.socket) -> bytes:

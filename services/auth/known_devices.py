@@ -1,0 +1,78 @@
+"""Remembers from where somebody has signed in, so that an attack on the account does not keep its owner out."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from services.auth.models import Account, KnownDevice, SessionRow
+from services.auth.settings import Settings
+from shared.networks import UNKNOWN_NETWORK
+
+# By what we know whoever wants to sign in; None for a stranger.
+Recognition = Literal["push_token", "network"] | None
+
+# A sign-in within this time of the last one is not written down once more.
+_FRESH = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody signs in: the network, and the push token of the device if it has one."""
+
+    network: str
+    push_token: str | None
+
+
+def recognise(session: Session, email: str, place: Place, settings: Settings) -> Recognition:
+    """How we know whoever wants to sign in: by the push token, else by the network; the same work for every email."""
+    push_token = place.push_token or ""
+    by_token: ColumnElement[Any] = _marked(email, _mark("push_token", push_token, settings), settings)
+    live = select(SessionRow.id).join(Account, Account.id == SessionRow.account_id)
+    live = live.where(Account.email == email, SessionRow.notification_device_id == push_token)
+    by_token |= live.where(SessionRow.ended_at.is_(None)).exists()
+    by_network = _marked(email, _mark("network", place.network, settings), settings)
+    knows_token, knows_network = session.execute(select(by_token, by_network)).one()
+    if knows_token:
+        return "push_token"
+    return "network" if knows_network else None
+
+
+def remember(session: Session, account_id: int, place: Place, settings: Settings) -> None:
+    """Write down that this account signed in here."""
+    marks = [_mark("push_token", place.push_token, settings)] if place.push_token else []
+    if place.network != UNKNOWN_NETWORK:
+        marks.append(_mark("network", place.network, settings))
+    if not marks:
+        return
+    # In one order, so that two sign-ins at once do not wait for each other.
+    statement = insert(KnownDevice).values([{"account_id": account_id, "mark": mark} for mark in sorted(marks)])
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[KnownDevice.account_id, KnownDevice.mark],
+            set_={"seen_at": func.now()},
+            where=KnownDevice.seen_at < func.now() - _FRESH,
+        )
+    )
+    stale = KnownDevice.seen_at < func.now() - _lifetime(settings)
+    session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id, stale))
+
+
+def _marked(email: str, mark: bytes, settings: Settings) -> ColumnElement[bool]:
+    known = select(KnownDevice.mark).join(Account, Account.id == KnownDevice.account_id)
+    recently = KnownDevice.seen_at > func.now() - _lifetime(settings)
+    return known.where(Account.email == email, KnownDevice.mark == mark, recently).exists()
+
+
+def _lifetime(settings: Settings) -> timedelta:
+    return timedelta(seconds=settings.known_device_lifetime)
+
+
+def _mark(kind: str, value: str, settings: Settings) -> bytes:
+    # Keyed, because there are so few addresses that a plain hash of one is the address.
+    return hmac.digest(settings.refresh_token_key, f"known device|{kind}|{value}".encode(), hashlib.sha256)
