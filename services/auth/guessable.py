@@ -1,20 +1,18 @@
 """Passwords that an attacker tries first: the common ones, patterns, and what is known of the person.
 
-zxcvbn's list of common passwords leaves out what its other lists and matchers know (jennifer, 87654321), so all of
-them are asked. Checked against the 3,000 most common passwords of 8 characters and more in Django's list, which has
-another source: what passes is 150 odd strings of single leaks.
+zxcvbn is asked for its estimate, because its list of common passwords leaves out what its other lists and matchers
+know (jennifer, 87654321). Checked against the 3,000 most common passwords of 8 characters and more in Django's list,
+which has another source: 165 pass, most of them odd strings of single leaks.
 """
 
 import unicodedata
-from functools import cache
 from itertools import permutations
 
 from zxcvbn import zxcvbn
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 # zxcvbn calls this "too guessable" and "very guessable" (scores 0 and 1).
 _FEW_GUESSES = 10**6
-# zxcvbn takes milliseconds up to here, and half a second for 128 random characters.
+# zxcvbn takes milliseconds up to here, and half a second for 128 random characters. No word of its lists is longer.
 _MAX_ESTIMATED = 24
 # Shorter names and parts of an address leave the strength to the rest of the password.
 _MIN_PART = 3
@@ -22,11 +20,11 @@ _MAX_PARTS = 3
 
 
 def is_common(password: str) -> bool:
-    """Whether the password is in a list of common passwords, names and words, or a pattern that is guessed soon."""
+    """Whether the password is a common password, name or word, a pattern, or little more: guessed soon in any case."""
     lowered = password.lower()
-    if lowered in _common_words() or _is_repetition(lowered):
-        return True
-    return len(lowered) <= _MAX_ESTIMATED and zxcvbn(lowered)["guesses"] < _FEW_GUESSES
+    if len(lowered) > _MAX_ESTIMATED:
+        return _is_repetition(lowered)
+    return bool(zxcvbn(lowered)["guesses"] < _FEW_GUESSES)
 
 
 def is_personal(password: str, email: str, name: str | None) -> bool:
@@ -69,8 +67,3 @@ def _letters(text: str) -> str:
 
 def _is_repetition(text: str) -> bool:
     return text in (text + text)[1:-1]
-
-
-@cache
-def _common_words() -> frozenset[str]:
-    return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)

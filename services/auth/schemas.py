@@ -69,7 +69,8 @@ class LoginForm(_DeviceFields):
 
 
 def _uncommon(password: str) -> None:
-    if is_common(password):
+    # Of a password that is too short, only that is said.
+    if len(password) >= MIN_PASSWORD and is_common(password):
         raise ValidationError("AUTH_009")
 
 
