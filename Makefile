@@ -41,7 +41,7 @@ imports: ready-to-develop ## Check who imports whom
 
 contract: ready-to-develop ## Run the mobile contract against BASE_URL=https://…
 	@test -n "$(BASE_URL)" || { echo "Say which backend: make contract BASE_URL=https://…"; exit 1; }
-	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_contract.py
+	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_*.py
 
 bench-auth: ready-to-develop ## Measure auth beside what the machine does without it
 	$(BIN)/python -m tests.benchmarks.bench_auth

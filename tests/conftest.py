@@ -29,7 +29,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything, started once; a test that stops a part of it starts that part again."""
     # All tests together are one network.
     unlimited = {"REQUESTS_PER_SECOND": "1000000", "BURST": "1000000"}
-    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS)}, "gateway": unlimited}
+    generous = {"NETWORK_SIGN_UPS_PER_MINUTE": "1000000", "NETWORK_FAILURES_PER_MINUTE": "1000000"}
+    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS), **generous}, "gateway": unlimited}
     with Stack(tmp_path_factory.mktemp("stack") / "data", Ports.free(), settings=settings) as running:
         running.start()
         yield running

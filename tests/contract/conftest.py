@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.http import Api
+from tests.support.phone import Phone
 from tests.support.world import World
 from tools.stack import Stack
 
@@ -14,3 +15,9 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     """The stack, its databases, and further gateways whose services misbehave."""
     with World(stack, Api(stack.gateway_url), tmp_path_factory.mktemp("gateways")) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def reader(api: Api) -> Phone:
+    """A phone that many tests look with, because a backend does not let one network sign up without end."""
+    return Phone(api).sign_up()

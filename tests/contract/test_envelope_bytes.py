@@ -21,7 +21,7 @@ from tests.support.world import World
 
 JSON = "application/json"
 WRAPPED = b'{"message":"Request successful","data":%b}'
-often = settings(max_examples=500, deadline=None)
+often = settings(max_examples=300, deadline=None)
 
 spaces = st.text(" \t\r\n", max_size=3)
 numbers = st.one_of(

@@ -28,10 +28,10 @@ def issue(stack: Stack) -> Issue:
     signer = SigningKeys(database, settings.key_encryption_key).signer()
     database.engine.dispose()
 
-    def issue(genuine: str, /, **changes: Any) -> str:
+    def issue(genuine: str, /, headers: dict[str, Any] | None = None, **changes: Any) -> str:
         claims = jwt.decode(genuine, options={"verify_signature": False}) | changes
         claims = {name: value for name, value in claims.items() if value is not None}
-        headers = {"typ": "at+jwt", "kid": signer.kid}
+        headers = {"typ": "at+jwt", "kid": signer.kid} | (headers or {})
         return jwt.encode(claims, signer.private_key, algorithm="ES256", headers=headers)
 
     return issue
@@ -91,6 +91,20 @@ def test_an_expired_access_token_alone_logs_nobody_out(phone: Phone, expired: st
 )  # fmt: skip
 def test_a_token_with_other_claims_is_no_access_token(phone: Phone, issue: Issue, changes: dict[str, Any]) -> None:
     answer = phone.api.get("/v1/users/me", token=issue(phone.access_token, **changes))
+
+    assert (answer.status, answer.json) == (401, {"message": "Invalid token", "error_code": "AUTH_401"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"typ": "JWT"}, {"typ": "at+JWT"}, {"typ": "dpop+jwt"}, {"kid": "x"}, {"kid": "../x"},
+     {"jku": "https://elsewhere.example/jwks.json"}, {"crit": ["exp"]}, {"x5u": "https://elsewhere.example"}],
+    ids=str,
+)  # fmt: skip
+def test_a_token_with_another_header_is_no_access_token(phone: Phone, issue: Issue, headers: dict[str, Any]) -> None:
+    assert phone.api.get("/v1/users/me", token=issue(phone.access_token)).status == 200
+
+    answer = phone.api.get("/v1/users/me", token=issue(phone.access_token, headers))
 
     assert (answer.status, answer.json) == (401, {"message": "Invalid token", "error_code": "AUTH_401"})
 

@@ -134,8 +134,8 @@ def test_the_whole_catalogue_is_translated_and_nothing_but_the_messages_changes(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_language_changes_the_message_and_never_the_error_code(phone: Phone, language: str) -> None:
-    wrong = json.dumps({**phone.credentials, "password": "wrong password"}).encode()
+def test_the_language_changes_the_message_and_never_the_error_code(reader: Phone, language: str) -> None:
+    wrong = json.dumps({**reader.credentials, "password": "wrong password"}).encode()
     requests = [
         ("POST", "/v1/auth/login", wrong, "AUTH_001"),
         ("POST", "/v1/auth/login", b"{}", "VAL_001"),
@@ -143,8 +143,8 @@ def test_the_language_changes_the_message_and_never_the_error_code(phone: Phone,
         ("GET", "/nowhere", None, "REQ_404"),
     ]
     for method, path, body, code in requests:
-        in_english = phone.api.send(method, path, body=body)
-        translated = phone.api.send(method, path, body=body, headers={"Accept-Language": language})
+        in_english = reader.api.send(method, path, body=body)
+        translated = reader.api.send(method, path, body=body, headers={"Accept-Language": language})
         assert in_english.headers["Content-Language"] == "en"
         assert translated.headers["Content-Language"] == language
         assert translated.message != in_english.message
@@ -152,10 +152,10 @@ def test_the_language_changes_the_message_and_never_the_error_code(phone: Phone,
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_successes_speak_the_language_too(phone: Phone, language: str) -> None:
-    answer = phone.get("/v1/users/me", **{"Accept-Language": language})
+def test_successes_speak_the_language_too(reader: Phone, language: str) -> None:
+    answer = reader.get("/v1/users/me", **{"Accept-Language": language})
 
-    assert answer.data["id"] == phone.user["id"]
+    assert answer.data["id"] == reader.user["id"]
     assert answer.message != "User profile fetched successfully"
     assert answer.headers["Content-Language"] == language
 

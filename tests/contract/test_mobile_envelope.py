@@ -68,16 +68,16 @@ def test_where_there_is_nothing_to_say_data_is_an_empty_object(phone: Phone) -> 
         assert answer.data == {}
 
 
-def test_every_failure_is_a_message_and_an_error_code_and_nothing_else(phone: Phone) -> None:
-    api = phone.api
+def test_every_failure_is_a_message_and_an_error_code_and_nothing_else(reader: Phone) -> None:
+    api = reader.api
     for answer in (
-        api.post("/v1/auth/login", {**phone.credentials, "password": "wrong password"}),
+        api.post("/v1/auth/login", {**reader.credentials, "password": "wrong password"}),
         api.post("/v1/auth/login", {}),
         api.get("/v1/users/me"),
         api.get("/nowhere"),
         api.send("DELETE", "/v1/users/me"),
         api.send("POST", "/v1/auth/login", body=b"{"),
-        phone.get("/v1/users/999999999999"),
+        reader.get("/v1/users/999999999999"),
         read(talk(api, b"nonsense\r\n\r\n")),
     ):
         assert answer.status >= 400
@@ -88,16 +88,16 @@ def test_every_failure_is_a_message_and_an_error_code_and_nothing_else(phone: Ph
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/nope", "/favicon.ico", "/metrics", "/static/x.js", "/v1/users/me/", "/docs/nope"]
 )
-def test_an_unknown_address_is_404(phone: Phone, path: str) -> None:
-    answer = phone.get(path)
+def test_an_unknown_address_is_404(reader: Phone, path: str) -> None:
+    answer = reader.get(path)
 
     assert (answer.status, answer.json) == (404, NOTHING_HERE)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/internal", "/internal/token", "/internal/profiles?ids=1", "/internal/profiles/1"])
-def test_internal_pages_do_not_exist_from_outside(phone: Phone, method: str, path: str) -> None:
-    answer = phone.send(method, path, {} if method in ("POST", "PUT") else None)
+def test_internal_pages_do_not_exist_from_outside(reader: Phone, method: str, path: str) -> None:
+    answer = reader.send(method, path, {} if method in ("POST", "PUT") else None)
 
     assert (answer.status, answer.json) == (404, NOTHING_HERE)
 
@@ -116,8 +116,8 @@ def test_internal_pages_do_not_exist_from_outside(phone: Phone, method: str, pat
         ("DELETE", "/openapi.json", {"GET", "HEAD"}),
     ],
 )
-def test_a_wrong_method_is_told_which_are_allowed(phone: Phone, method: str, path: str, allowed: set[str]) -> None:
-    answer = phone.send(method, path)
+def test_a_wrong_method_is_told_which_are_allowed(reader: Phone, method: str, path: str, allowed: set[str]) -> None:
+    answer = reader.send(method, path)
 
     assert answer.status == 405
     assert set(answer.headers["Allow"].split(", ")) - {"OPTIONS"} == allowed
@@ -126,8 +126,8 @@ def test_a_wrong_method_is_told_which_are_allowed(phone: Phone, method: str, pat
 
 
 @pytest.mark.parametrize("path", ["/v1/errors", "/v1/users/me", "/health/live", "/docs", "/openapi.json"])
-def test_options_that_is_no_cors_preflight_has_an_envelope(phone: Phone, path: str) -> None:
-    answer = phone.send("OPTIONS", path)
+def test_options_that_is_no_cors_preflight_has_an_envelope(reader: Phone, path: str) -> None:
+    answer = reader.send("OPTIONS", path)
 
     answer.check_envelope()
 
@@ -135,10 +135,10 @@ def test_options_that_is_no_cors_preflight_has_an_envelope(phone: Phone, path: s
 @pytest.mark.parametrize(
     "path", ["/v1/users/me", "/v1/auth/sessions", "/v1/errors", "/health/ready", "/openapi.json", "/nowhere", "/docs"]
 )
-def test_head_says_what_get_says_without_the_body(phone: Phone, path: str) -> None:
-    got = phone.send("GET", path)
+def test_head_says_what_get_says_without_the_body(reader: Phone, path: str) -> None:
+    got = reader.send("GET", path)
 
-    head = phone.send("HEAD", path)
+    head = reader.send("HEAD", path)
 
     assert (head.status, head.body) == (got.status, b"")
     assert int(head.headers["Content-Length"]) == len(got.body)
@@ -147,19 +147,19 @@ def test_head_says_what_get_says_without_the_body(phone: Phone, path: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/v1/users/me", "/v1/errors", "/v1/auth/login", "/nowhere"])
-def test_head_sends_not_one_byte_of_a_body(phone: Phone, path: str) -> None:
-    head = request_bytes(phone.api, "HEAD", path, f"Authorization: Bearer {phone.access_token}")
+def test_head_sends_not_one_byte_of_a_body(reader: Phone, path: str) -> None:
+    head = request_bytes(reader.api, "HEAD", path, f"Authorization: Bearer {reader.access_token}")
 
-    received = talk(phone.api, head)
+    received = talk(reader.api, head)
 
     assert received.startswith(b"HTTP/1.1 ")
     assert received.index(b"\r\n\r\n") + 4 == len(received)
 
 
-def test_304_has_no_body(phone: Phone) -> None:
-    tag = phone.get("/v1/users/me").headers["ETag"]
+def test_304_has_no_body(reader: Phone) -> None:
+    tag = reader.get("/v1/users/me").headers["ETag"]
 
-    answer = phone.get("/v1/users/me", **{"If-None-Match": tag})
+    answer = reader.get("/v1/users/me", **{"If-None-Match": tag})
 
     assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
 
@@ -172,23 +172,23 @@ def test_304_has_no_body(phone: Phone) -> None:
         "/v1/auth/..;/users/me/..", "/docs/../v1/errors", "/docs/%2e%2e/v1/errors", "/internal/../v1/errors",
     ],
 )  # fmt: skip
-def test_a_path_that_two_programs_may_read_differently_is_refused(phone: Phone, target: str) -> None:
-    answer = ask(phone.api, "GET", target, f"Authorization: Bearer {phone.access_token}")
+def test_a_path_that_two_programs_may_read_differently_is_refused(reader: Phone, target: str) -> None:
+    answer = ask(reader.api, "GET", target, f"Authorization: Bearer {reader.access_token}")
 
     assert (answer.status, answer.error_code) == (400, "REQ_400")
 
 
-def test_a_request_id_is_taken_over_by_services_and_gateway(phone: Phone) -> None:
+def test_a_request_id_is_taken_over_by_services_and_gateway(reader: Phone) -> None:
     mine = "app-4711.retry_2"
     for path in ("/v1/users/me", "/v1/errors", "/nowhere", "/v1/users/999999999999"):
-        assert phone.get(path, **{"X-Request-Id": mine}).headers["X-Request-Id"] == mine
+        assert reader.get(path, **{"X-Request-Id": mine}).headers["X-Request-Id"] == mine
 
 
 @pytest.mark.parametrize("given", [None, "short", "x" * 129, "with space 123", "a/b/c/d/e/f/g"])
-def test_a_request_without_a_good_id_gets_one_of_its_own(phone: Phone, given: str | None) -> None:
+def test_a_request_without_a_good_id_gets_one_of_its_own(reader: Phone, given: str | None) -> None:
     sent = {"X-Request-Id": given} if given else {}
 
-    made = {phone.get(path, **sent).headers["X-Request-Id"] for path in ("/v1/users/me", "/v1/errors", "/nowhere")}
+    made = {reader.get(path, **sent).headers["X-Request-Id"] for path in ("/v1/users/me", "/v1/errors", "/nowhere")}
 
     assert len(made) == 3
     assert given not in made
@@ -199,9 +199,9 @@ def test_a_broken_request_has_a_request_id_too(api: Api) -> None:
     assert read(talk(api, b"nonsense\r\n\r\n")).headers["X-Request-Id"]
 
 
-def test_a_list_is_an_array(phone: Phone) -> None:
-    assert isinstance(phone.get("/v1/auth/sessions").data, list)
-    assert isinstance(phone.api.get("/v1/errors").data, list)
+def test_a_list_is_an_array(reader: Phone) -> None:
+    assert isinstance(reader.get("/v1/auth/sessions").data, list)
+    assert isinstance(reader.api.get("/v1/errors").data, list)
 
 
 def test_the_body_is_utf_8_and_no_escapes_are_needed_to_read_a_name(phone: Phone) -> None:

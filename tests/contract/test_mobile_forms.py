@@ -79,14 +79,14 @@ def test_a_common_password_is_named_beside_other_wrong_fields(new_phone: NewPhon
     ],
 )
 def test_a_field_that_nobody_knows_is_refused_everywhere(
-    phone: Phone, method: str, path: str, form: dict[str, Any]
+    reader: Phone, method: str, path: str, form: dict[str, Any]
 ) -> None:
-    form = {**(form or phone.credentials), "nonsense": 1}
+    form = {**(form or reader.credentials), "nonsense": 1}
 
-    answer = phone.send(method, path, form)
+    answer = reader.send(method, path, form)
 
     assert answer.json == {"message": "The request has a field that is not known here", "error_code": "VAL_007"}
-    assert phone.get("/v1/users/me").data["name"] == "John Doe"
+    assert reader.get("/v1/users/me").data["name"] == "John Doe"
 
 
 def test_a_body_that_is_not_announced_as_json_is_415(api: Api) -> None:
@@ -95,10 +95,10 @@ def test_a_body_that_is_not_announced_as_json_is_415(api: Api) -> None:
         assert (answer.status, answer.error_code) == (415, "REQ_415")
 
 
-def test_json_with_a_charset_is_json(phone: Phone) -> None:
+def test_json_with_a_charset_is_json(reader: Phone) -> None:
     announced = {"Content-Type": "Application/JSON; charset=utf-8"}
 
-    assert phone.api.post("/v1/auth/login", phone.credentials, headers=announced).status == 200
+    assert reader.api.post("/v1/auth/login", reader.credentials, headers=announced).status == 200
 
 
 def test_a_body_that_is_too_large_is_413(api: Api) -> None:

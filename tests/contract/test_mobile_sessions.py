@@ -125,11 +125,11 @@ def test_a_forged_refresh_token_logs_nobody_out(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "mine", None, 1, ["this"], "THIS"])
-def test_an_unknown_scope_is_refused(phone: Phone, scope: Any) -> None:
-    answer = phone.send("POST", "/v1/auth/logout", {"scope": scope})
+def test_an_unknown_scope_is_refused(reader: Phone, scope: Any) -> None:
+    answer = reader.send("POST", "/v1/auth/logout", {"scope": scope})
 
     assert (answer.status, answer.error_code) == (400, "VAL_009")
-    assert is_in(phone)
+    assert is_in(reader)
 
 
 def test_an_ended_session_has_no_say_over_others(devices: Family) -> None:
@@ -209,15 +209,15 @@ def test_a_session_that_has_ended_is_not_found_any_more(devices: Family) -> None
 
 
 @pytest.mark.parametrize("push_token", ["hv283b", "x" * 2048, None])
-def test_the_push_token_of_a_device_can_change(phone: Phone, push_token: str | None) -> None:
-    answer = phone.send("PUT", "/v1/auth/device", {"notification_device_id": push_token})
+def test_the_push_token_of_a_device_can_change(reader: Phone, push_token: str | None) -> None:
+    answer = reader.send("PUT", "/v1/auth/device", {"notification_device_id": push_token})
 
     assert (answer.status, answer.json) == (200, {"message": "Device updated successfully", "data": {}})
 
 
 @pytest.mark.parametrize("form", [{}, {"notification_device_id": ""}, {"notification_device_id": 5}])
-def test_a_bad_push_token_is_refused(phone: Phone, form: dict[str, Any]) -> None:
-    answer = phone.send("PUT", "/v1/auth/device", form)
+def test_a_bad_push_token_is_refused(reader: Phone, form: dict[str, Any]) -> None:
+    answer = reader.send("PUT", "/v1/auth/device", form)
 
     assert (answer.status, answer.error_code) == (400, "VAL_004")
 

@@ -1,5 +1,6 @@
 """The mobile contract, section 3: signing up and in."""
 
+import string
 import time
 import uuid
 from collections.abc import Callable
@@ -58,16 +59,16 @@ def test_signing_up_answers_201_and_signs_the_device_in(api: Api) -> None:
     assert (me["id"], me["phone"]) == (answer.data["user"]["id"], "9876543210")
 
 
-def test_signing_in_answers_200_and_the_same_shape(phone: Phone) -> None:
-    answer = sign_in(phone)
+def test_signing_in_answers_200_and_the_same_shape(reader: Phone) -> None:
+    answer = sign_in(reader)
 
     assert (answer.status, answer.message) == (200, "Login successful")
-    check_sign_in(answer, phone.email)
-    assert answer.data["user"]["id"] == phone.user["id"]
+    check_sign_in(answer, reader.email)
+    assert answer.data["user"]["id"] == reader.user["id"]
 
 
-def test_tokens_stay_out_of_caches(phone: Phone) -> None:
-    assert sign_in(phone).headers["Cache-Control"] == "no-store"
+def test_tokens_stay_out_of_caches(reader: Phone) -> None:
+    assert sign_in(reader).headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("missing", [("name",), ("phone",), ("notification_device_id",), ("name", "phone")])
@@ -88,10 +89,10 @@ def test_name_phone_and_push_token_may_be_missing_or_null(new_phone: NewPhone, m
 @pytest.mark.parametrize(
     ("given", "stored"), [("Android", "Android"), ("ANDROID", "Android"), ("ios", "iOS"), ("web", "Web")]
 )
-def test_the_case_of_a_device_type_does_not_matter(phone: Phone, given: str, stored: str) -> None:
-    token = sign_in(phone, device_type=given).data["access_token"]
+def test_the_case_of_a_device_type_does_not_matter(reader: Phone, given: str, stored: str) -> None:
+    token = sign_in(reader, device_type=given).data["access_token"]
 
-    sessions = phone.api.get("/v1/auth/sessions", token=token).data
+    sessions = reader.api.get("/v1/auth/sessions", token=token).data
 
     assert [session["device_type"] for session in sessions if session["is_current"]] == [stored]
 
@@ -106,12 +107,12 @@ def test_an_email_is_trimmed(new_phone: NewPhone, form: str) -> None:
     assert sign_in(phone, email=form.format(phone.email)).status == 200
 
 
-def test_one_email_in_any_case_is_one_account(phone: Phone) -> None:
-    shouted = phone.email.upper()
+def test_one_email_in_any_case_is_one_account(reader: Phone) -> None:
+    shouted = reader.email.upper()
 
-    assert sign_up(phone, email=shouted).error_code == "AUTH_002"
-    assert sign_in(phone, email=shouted).data["user"]["id"] == phone.user["id"]
-    assert sign_in(phone, email=shouted).data["user"]["email"] == phone.email
+    assert sign_up(reader, email=shouted).error_code == "AUTH_002"
+    assert sign_in(reader, email=shouted).data["user"]["id"] == reader.user["id"]
+    assert sign_in(reader, email=shouted).data["user"]["email"] == reader.email
 
 
 def test_an_international_domain_is_one_account_in_both_spellings(new_phone: NewPhone) -> None:
@@ -140,12 +141,12 @@ def test_an_email_of_254_characters_is_taken(new_phone: NewPhone) -> None:
     assert sign_up(new_phone(), email=f"{name}@x{domain}").error_code == "VAL_001"
 
 
-def test_a_second_sign_up_with_an_email_is_refused(phone: Phone) -> None:
-    answer = sign_up(phone, password="another good password")
+def test_a_second_sign_up_with_an_email_is_refused(reader: Phone) -> None:
+    answer = sign_up(reader, password="another good password")
 
     assert (answer.status, answer.error_code) == (409, "AUTH_002")
     assert answer.message == "An account with this email already exists"
-    assert sign_in(phone).status == 200
+    assert sign_in(reader).status == 200
 
 
 def test_of_sign_ups_with_one_email_at_once_exactly_one_wins(new_phone: NewPhone) -> None:
@@ -207,8 +208,9 @@ def test_spaces_around_a_password_belong_to_it(new_phone: NewPhone) -> None:
 
 @pytest.mark.parametrize(
     ("password", "code"),
-    [("", "AUTH_008"), ("1234567", "AUTH_008"), ("x" * 129, "VAL_002"), ("password", "AUTH_009"),
-     ("PassWord", "AUTH_009"), ("1234567890", "AUTH_009"), (None, "VAL_002"), (12345678, "VAL_002")],
+    [("", "AUTH_008"), ("1234567", "AUTH_008"), (f"{PASSWORD}{string.printable}123456", "VAL_002"),
+     ("password", "AUTH_009"), ("PassWord", "AUTH_009"), ("1234567890", "AUTH_009"), (None, "VAL_002"),
+     (12345678, "VAL_002")],
 )  # fmt: skip
 def test_a_bad_password_has_a_code_that_says_why(new_phone: NewPhone, password: Any, code: str) -> None:
     answer = sign_up(new_phone(), password=password)

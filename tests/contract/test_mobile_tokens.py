@@ -21,23 +21,23 @@ def claims_of(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_an_access_token_is_a_jwt_with_this_header_and_these_claims(phone: Phone) -> None:
-    header, claims = jwt.get_unverified_header(phone.access_token), claims_of(phone.access_token)
+def test_an_access_token_is_a_jwt_with_this_header_and_these_claims(reader: Phone) -> None:
+    header, claims = jwt.get_unverified_header(reader.access_token), claims_of(reader.access_token)
 
     assert set(header) == {"alg", "typ", "kid"}
     assert (header["alg"], header["typ"]) == ("ES256", "at+jwt")
     assert set(claims) == {"iss", "aud", "sub", "sid", "gen", "iat", "exp", "jti"}
-    assert claims["sub"] == str(phone.user["id"])
+    assert claims["sub"] == str(reader.user["id"])
     assert [type(claims[name]) for name in ("gen", "iat", "exp")] == [int, int, int]
     assert claims["exp"] - claims["iat"] == AGE_SECONDS
 
 
-def test_an_access_token_is_proved_by_the_public_keys_of_the_gateway(phone: Phone) -> None:
-    keys = {key["kid"]: jwt.PyJWK(key) for key in phone.api.get("/.well-known/jwks.json").json["keys"]}
-    header, unproved = jwt.get_unverified_header(phone.access_token), claims_of(phone.access_token)
+def test_an_access_token_is_proved_by_the_public_keys_of_the_gateway(reader: Phone) -> None:
+    keys = {key["kid"]: jwt.PyJWK(key) for key in reader.api.get("/.well-known/jwks.json").json["keys"]}
+    header, unproved = jwt.get_unverified_header(reader.access_token), claims_of(reader.access_token)
 
     claims = jwt.decode(
-        phone.access_token, keys[header["kid"]], algorithms=["ES256"], audience=unproved["aud"], issuer=unproved["iss"]
+        reader.access_token, keys[header["kid"]], algorithms=["ES256"], audience=unproved["aud"], issuer=unproved["iss"]
     )
 
     assert claims == unproved
@@ -88,10 +88,10 @@ def forgeries(token: str) -> dict[str, str]:
     }
 
 
-def test_a_bad_access_token_is_401(phone: Phone) -> None:
-    for forgery, token in forgeries(phone.access_token).items():
+def test_a_bad_access_token_is_401(reader: Phone) -> None:
+    for forgery, token in forgeries(reader.access_token).items():
         for path in ("/v1/users/me", "/v1/auth/sessions"):
-            answer = phone.api.get(path, headers={"Authorization": f"Bearer {token}"})
+            answer = reader.api.get(path, headers={"Authorization": f"Bearer {token}"})
             assert (answer.status, answer.json) == (401, {"message": "Invalid token", "error_code": "AUTH_401"}), (
                 forgery
             )
@@ -99,12 +99,12 @@ def test_a_bad_access_token_is_401(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", "Basic {}", "Token {}", "Bearer", "Bearer  {}", "Bearer {} {}", "Bearer,{}"])
-def test_what_is_no_bearer_token_is_401(phone: Phone, form: str) -> None:
-    answer = phone.api.get("/v1/users/me", headers={"Authorization": form.replace("{}", phone.access_token)})
+def test_what_is_no_bearer_token_is_401(reader: Phone, form: str) -> None:
+    answer = reader.api.get("/v1/users/me", headers={"Authorization": form.replace("{}", reader.access_token)})
 
     assert (answer.status, answer.error_code) == (401, "AUTH_401")
 
 
-def test_a_refresh_token_is_no_access_token_and_the_other_way_round(phone: Phone) -> None:
-    assert phone.api.get("/v1/users/me", token=phone.refresh_token).error_code == "AUTH_401"
-    assert phone.refresh(phone.access_token).error_code in ("AUTH_004", "VAL_008")
+def test_a_refresh_token_is_no_access_token_and_the_other_way_round(reader: Phone) -> None:
+    assert reader.api.get("/v1/users/me", token=reader.refresh_token).error_code == "AUTH_401"
+    assert reader.refresh(reader.access_token).error_code in ("AUTH_004", "VAL_008")

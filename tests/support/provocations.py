@@ -1,11 +1,12 @@
 """For every code of the catalogue, something that a phone can do, or suffer, to be answered with it."""
 
+import string
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from tests.support.http import Answer
-from tests.support.phone import Phone
+from tests.support.phone import PASSWORD, Phone
 from tests.support.services import raw_reply
 from tests.support.waiting import eventually
 from tests.support.world import World
@@ -104,7 +105,7 @@ PROVOCATIONS: dict[str, Provocation] = {
     "USER_404": lambda world: world.phone().get("/v1/users/999999999999"),
     "USER_409": change_for_an_older_profile,
     "VAL_001": lambda world: sign_up(world, email="nobody"),
-    "VAL_002": lambda world: sign_up(world, password="x" * 129),
+    "VAL_002": lambda world: sign_up(world, password=f"{PASSWORD}{string.printable}123456"),
     "VAL_003": lambda world: sign_up(world, device_type="Toaster"),
     "VAL_004": lambda world: sign_up(world, notification_device_id=""),
     "VAL_005": lambda world: sign_up(world, name=""),

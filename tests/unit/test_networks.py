@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.headers import client_address
-from shared.networks import network_of
+from shared.networks import network_of, site_of
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,19 @@ from shared.networks import network_of
 )
 def test_an_address_counts_for_its_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("network", "site"),
+    [
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::/64", "2001:db8:1::/48"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_the_networks_of_one_ipv6_customer_are_one_site(network: str, site: str) -> None:
+    assert site_of(network) == site
 
 
 @pytest.mark.parametrize(

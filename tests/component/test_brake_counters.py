@@ -1,0 +1,125 @@
+"""Redis, PostgreSQL and memory count alike."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.auth.brake_counters import Counters, LocalCounters, RedisCounters
+from services.auth.brake_rules import Brake, Rule, State, judge
+from services.auth.sql_counters import SqlCounters
+from shared.database import Database
+from tests.support.services import BrokenService
+from tests.support.waiting import eventually
+from tools.stack import Stack
+
+# Long enough that the time which a test takes makes no difference.
+RULES = [Rule.delays(2, 100, 400), Rule.delays(1, 1000, 1000), Rule.per_minute(1), Rule(3, 500, 500, 500)]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)),
+        st.tuples(st.sampled_from(["give_back", "clear"]), st.integers(0, 5)),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@pytest.fixture(scope="module")
+def stores(stack: Stack) -> Iterator[list[Any]]:
+    database = Database(stack.database_url("auth"), connections=2)
+    counted_in_redis = RedisCounters(stack.redis_url)
+    yield [counted_in_redis, SqlCounters(database), LocalCounters()]
+    database.engine.dispose()
+    counted_in_redis._redis.close()
+
+
+def brakes_of(run: str) -> list[Brake]:
+    """Six brakes, the last two with tickets."""
+    names = [f"latchkey:brake:test:{run}:{number}" for number in range(6)]
+    plain = [Brake(name, RULES[number]) for number, name in enumerate(names[:4])]
+    return [*plain, *(Brake(name, RULES[0], f"{name}:ticket") for name in names[4:])]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_all_three_stores_answer_alike(stores: list[Any], sequence: list[tuple[str, Any]]) -> None:
+    brakes = brakes_of(uuid.uuid4().hex)
+    for kind, what in sequence:
+        if kind == "take":
+            waits = [store.take([brakes[number] for number in what]) for store in stores]
+            assert max(waits) - min(waits) < 5, waits
+            assert len({wait > 0 for wait in waits}) == 1
+            continue
+        for store in stores:
+            store.clear(brakes[what].key) if kind == "clear" else store.give_back([brakes[what].key])
+            if isinstance(store, SqlCounters):
+                # Redis and memory would be asked again at once; what was refused before is remembered here.
+                store._refused.clear()
+
+
+def lets_through(store: Any, brake: Brake) -> bool:
+    return bool(store.take([brake]) == 0)
+
+
+def test_a_count_stops_where_the_wait_does(stores: list[Any]) -> None:
+    key = f"latchkey:brake:test:{uuid.uuid4().hex}"
+    brake = Brake(key, Rule(1, 0.05, 0.1, 1000), f"{key}:ticket")
+    for store in stores:
+        for _ in range(6):
+            eventually(partial(lets_through, store, brake))
+        # Two is where the wait is longest, so two less is none.
+        store.give_back([key])
+        store.give_back([key])
+        assert store.take([brake]) == 0
+
+
+def test_a_frozen_redis_is_asked_now_and_then_and_not_by_every_request() -> None:
+    frozen = BrokenService()
+    frozen.reply = None
+    counters = Counters(RedisCounters(frozen.url.replace("http", "redis")), LocalCounters())
+    started = time.monotonic()
+    waits = [counters.take([Brake("key", RULES[2])]) for _ in range(30)]
+    assert waits[0] == 0
+    assert min(waits[1:]) > 0
+    # Thirty times its deadline would be nine seconds.
+    assert time.monotonic() - started < 3
+    frozen.close()
+
+
+def attempts_within(rule: Rule, seconds: int) -> int:
+    """How many attempts somebody makes who always comes back at the first moment."""
+    brake, now, wait = Brake("key", rule), 0.0, 0.0
+    states: dict[str, State] = {}
+    for attempts in itertools.count():
+        verdict = judge([brake], states, now)
+        if wait := verdict.wait:
+            now += wait
+            assert judge([brake], states, now + 1e-6).wait == 0, "whoever waits gets through"
+            verdict = judge([brake], states, now + 1e-6)
+        if now > seconds:
+            return attempts
+        states = {key: change[0] for key, change in verdict.changes.items() if change}
+    raise AssertionError
+
+
+def test_what_an_attacker_gets_in_a_day_is_as_documented() -> None:
+    day = 24 * 60 * 60
+    assert attempts_within(Rule.delays(10, 2, 900), day) <= 10 + 10 + day / 900
+    assert attempts_within(Rule.per_minute(300), 60) <= 300 + 301
+
+
+def test_after_an_attack_of_any_length_the_wait_is_soon_half_as_long() -> None:
+    rule = Rule.delays(10, 2, 900)
+    account = Brake("account", rule, "ticket")
+    states = {"account": State(float(rule.most), 0.0)}
+    assert judge([account], states, 0.0).wait == 900
+    assert judge([account], states, 901.0).wait == 512
+    assert judge([account], states, 10 * 901.0).wait == 0

@@ -1,0 +1,90 @@
+"""Sign-ups are counted by network, refreshes by session and never by network."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.auth import refresh_tokens
+from tests.support.crowd import Place, at_once, auth_with, retry_after, somewhere
+from tests.support.http import Api
+from tests.support.phone import PASSWORD, new_email
+from tools.stack import Stack
+
+SIGN_UPS, REFRESHES = 10, 20
+
+
+@pytest.fixture(scope="module")
+def strict(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Auth with small numbers."""
+    settings = {"NETWORK_SIGN_UPS_PER_MINUTE": str(SIGN_UPS), "SESSION_REFRESHES_PER_MINUTE": str(REFRESHES)}
+    with auth_with(stack, tmp_path_factory, **settings) as api:
+        yield api
+
+
+def refresh_token_of(place: Place) -> str:
+    return str(place.sign_in(place.sign_up()).data["refresh_token"])
+
+
+def refresh(place: Place, refresh_token: str) -> int:
+    return place.post("/v1/auth/refresh", {"refresh_token": refresh_token}).status
+
+
+def test_sign_ups_from_one_network_are_slowed_and_those_from_another_are_not(strict: Api) -> None:
+    network = Place(strict)
+    form = {"password": PASSWORD, "device_type": "Web"}
+
+    def sign_up(_number: int) -> int:
+        return network.post("/v1/auth/signup", {**form, "email": new_email()}).status
+
+    assert [sign_up(number) for number in range(SIGN_UPS)] == [201] * SIGN_UPS
+    refused = network.post("/v1/auth/signup", {**form, "email": new_email()})
+    wait = retry_after(refused)
+    assert 1 <= wait <= 60 / SIGN_UPS
+    assert Place(strict).post("/v1/auth/signup", {**form, "email": new_email()}).status == 201
+    time.sleep(wait)
+    assert sign_up(0) == 201
+
+
+def test_a_form_that_is_wrong_is_no_sign_up(strict: Api) -> None:
+    network = Place(strict)
+    for _ in range(SIGN_UPS + 5):
+        wrong = {"email": new_email(), "password": "short", "device_type": "Web"}
+        assert network.post("/v1/auth/signup", wrong).error_code == "AUTH_008"
+    network.sign_up()
+
+
+def test_an_app_that_hammers_refresh_is_slowed_and_the_others_at_its_address_are_not(strict: Api) -> None:
+    carrier = somewhere()
+    hammering, others = Place(strict, carrier), [Place(strict, carrier) for _ in range(3)]
+    token = refresh_token_of(hammering)
+    tokens = [refresh_token_of(other) for other in others]
+    answers = at_once(3 * REFRESHES, lambda _: hammering.post("/v1/auth/refresh", {"refresh_token": token}))
+    statuses = [answer.status for answer in answers]
+    assert REFRESHES <= statuses.count(200) <= REFRESHES + 5
+    assert set(statuses) == {200, 429}
+    assert [refresh(other, own) for other, own in zip(others, tokens, strict=True)] == [200] * 3
+    wait = retry_after(hammering.post("/v1/auth/refresh", {"refresh_token": token}))
+    time.sleep(wait)
+    # Being slowed has cost the session nothing.
+    assert refresh(hammering, token) == 200
+
+
+def test_a_hundred_sessions_behind_one_address_refresh_at_once(strict: Api, auth: Api) -> None:
+    carrier = somewhere()
+    email = Place(auth).sign_up()
+    tokens = [Place(auth).sign_in(email).data["refresh_token"] for _ in range(10)]
+    answers = at_once(
+        50, lambda number: Place(strict, carrier).post("/v1/auth/refresh", {"refresh_token": tokens[number % 10]})
+    )
+    assert [answer.status for answer in answers] == [200] * 50
+
+
+def test_forged_tokens_do_not_use_up_the_share_of_the_session_that_they_name(strict: Api) -> None:
+    place = Place(strict)
+    token = refresh_token_of(place)
+    named = refresh_tokens.read(token)
+    forged = refresh_tokens.derive(named.session_id, named.generation, b"a guess", b"another")
+    for _ in range(REFRESHES + 5):
+        assert place.post("/v1/auth/refresh", {"refresh_token": forged}).error_code == "AUTH_004"
+    assert refresh(place, token) == 200
