@@ -1,8 +1,6 @@
 """Hashes and checks passwords with argon2id, a few at a time, and checks what other systems hashed."""
 
-import os
 import random
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,6 @@ MAX_PASSWORD = 128
 _WAIT_SECONDS = 3.0
 # Whoever is refused comes back within this time, not all in the same second.
 _RETRY_SECONDS = (1, 5)
-# As nice(1) counts: what answers requests goes first, hashing takes what is left of the cores.
-_NICENESS = 10
 _OWN_SCHEME = "$argon2id$"
 
 T = TypeVar("T")
@@ -39,7 +35,7 @@ class Passwords:
 
     def __init__(self, *, memory_kib: int, time_cost: int, slots: int, queue: int) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1, type=Type.ID)
-        self._slots = ThreadPoolExecutor(slots, "hashing", initializer=_step_back)
+        self._slots = ThreadPoolExecutor(slots, "hashing")
         self._places = threading.BoundedSemaphore(slots + queue)
         # Checked when there is no account, so that an unknown email takes the time of a wrong password.
         self._nobody = self._hasher.hash("nobody")
@@ -92,9 +88,3 @@ class Passwords:
 
 def _too_many(reason: str = "too many passwords are being hashed") -> Unavailable:
     return Unavailable(reason, seconds=random.randint(*_RETRY_SECONDS))  # noqa: S311
-
-
-def _step_back() -> None:
-    # Linux counts niceness by thread; elsewhere it would be the whole process.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -94,10 +94,15 @@ def test_a_new_password_from_standard_input_signs_out_everywhere(
 def test_a_password_typed_in_a_terminal_is_asked_twice_and_not_shown(stack: Stack, phone: Phone) -> None:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "services.auth", "accounts", "set-password", phone.email]
-    terminal = {"stdin": follower, "stdout": follower, "stderr": follower}
     # Without a terminal of its own, or it would ask at that of whoever runs the tests.
     with subprocess.Popen(
-        command, cwd=ROOT, env=stack.environment("auth"), start_new_session=True, **terminal
+        command,
+        cwd=ROOT,
+        env=stack.environment("auth"),
+        start_new_session=True,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
     ) as process:
         os.close(follower)
         seen = b""

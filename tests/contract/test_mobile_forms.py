@@ -24,6 +24,7 @@ def sign_up(phone: Phone, key: str = "", /, **changes: Any) -> Answer:
         ("email", "nobody", "VAL_001"), ("password", 5, "VAL_002"), ("device_type", "Toaster", "VAL_003"),
         ("device_type", None, "VAL_003"), ("notification_device_id", "", "VAL_004"),
         ("notification_device_id", "x" * 2049, "VAL_004"), ("notification_device_id", ["x"], "VAL_004"),
+        ("notification_device_id", "hv283b\n", "VAL_004"), ("notification_device_id", "hv\u00e9", "VAL_004"),
         ("name", "", "VAL_005"), ("name", "   ", "VAL_005"), ("name", "x" * 101, "VAL_005"),
         ("name", "John\nDoe", "VAL_005"), ("phone", "call me", "VAL_006"), ("phone", "1" * 33, "VAL_006"),
         ("phone", 9876543210, "VAL_006"), ("first_name", "John", "VAL_007"), ("Email", "x", "VAL_007"),
