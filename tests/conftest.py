@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.http import Api
-from tests.support.phone import Phone
+from tests.support.phone import SECRETS, Phone
 from tools.stack import Ports, Stack
 
 CLIENT_ID = "reports"
@@ -34,6 +34,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack") / "data", Ports.free(), settings=settings) as running:
         running.start()
         yield running
+        logs = {process.log_path.name: process.log_path.read_text() for process in running.processes.values()}
+    assert any(logs.values())
+    told = {name for name, text in logs.items() for secret in SECRETS if secret in text}
+    assert told == set(), "a token or a password stands in a log"
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,16 @@ def test_a_crash_of_a_page_is_told_without_a_word_of_what_crashed(world: World) 
     for answer in (world.crashing.get("/v1/errors"), PROVOCATIONS["SRV_500"](world)):
         assert answer.status == 500
         assert answer.json == {"message": "Something went wrong on our side", "error_code": "SRV_500"}
+
+
+def test_a_service_that_hangs_costs_the_app_no_more_than_the_deadline(world: World) -> None:
+    PROVOCATIONS["GW_504"](world)
+    started = time.monotonic()
+
+    assert PROVOCATIONS["GW_504"](world).status == 504
+
+    # The deadline is one second, and the rest is for a busy machine.
+    assert 0.9 < time.monotonic() - started < 6
 
 
 def test_a_disabled_account_is_told_so_only_to_who_knows_the_password(world: World) -> None:
