@@ -8,7 +8,7 @@ from flask import Response, current_app
 from marshmallow import Schema, fields
 from werkzeug.http import quote_etag
 
-from shared.blueprint import Blueprint
+from shared.blueprint import Blueprint, FailureEnvelope
 from shared.catalogue import CATALOGUE
 from shared.envelope import CONTENT_TYPE, dump
 from shared.errors import Unavailable
@@ -53,6 +53,7 @@ ERRORS_EXAMPLE = [
 
 @blueprint.route("/v1/errors")
 @public
+@blueprint.alt_response(304, description="The list is still the one that `If-None-Match` names")
 @blueprint.answers(200, ErrorCodeData, "Error codes fetched successfully", example=ERRORS_EXAMPLE, many=True)
 def list_error_codes() -> tuple[list[dict[str, Any]], dict[str, str]]:
     """List every error code, with what it means and what the app should do.
@@ -68,6 +69,7 @@ def list_error_codes() -> tuple[list[dict[str, Any]], dict[str, str]]:
 @blueprint.route("/.well-known/jwks.json")
 @public
 @blueprint.response(200, JwkSetData)
+@blueprint.alt_response(503, schema=FailureEnvelope, examples={"SRV_503": {"value": {}}})
 @blueprint.doc(operationId="show_public_keys")
 def show_public_keys() -> Response:
     """Show the public keys that access tokens are signed with.

@@ -30,7 +30,7 @@ def _write_error(sock: Any, status: int, reason: str, message: str) -> None:
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
+        f"Content-Language: {DEFAULT_LANGUAGE}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
     )
     log.info("request", status=status, error_code=code, request_id=request_id, reason=message[:200])
     util.write_nonblock(sock, head.encode("latin-1") + body)

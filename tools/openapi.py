@@ -30,8 +30,8 @@ _DESCRIPTION = (
 )
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The access token"}
 # What any request can meet before or behind its service.
-_EVERYWHERE = ("REQ_400", "REQ_429", "SRV_500")
-_BEHIND = ("GW_502", "GW_503", "GW_504")
+_EVERYWHERE = ("REQ_400", "REQ_414", "REQ_429", "REQ_431", "SRV_500")
+_BEHIND = ("SRV_503", "GW_502", "GW_503", "GW_504")
 _WITH_BODY = ("REQ_413", "REQ_415")
 
 

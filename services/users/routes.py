@@ -35,6 +35,7 @@ PUBLIC_EXAMPLE = {"id": 123, "name": "John Doe", "profile_image": None}
 
 @blueprint.route("/v1/users/me")
 @signed_in
+@blueprint.alt_response(304, description="The profile is still the one that `If-None-Match` names")
 @blueprint.answers(
     200, MyProfile, "User profile fetched successfully", example=PROFILE_EXAMPLE, errors=[ProfileOnItsWay]
 )
