@@ -120,7 +120,7 @@ def test_a_bad_line_is_told_with_its_number_and_reason_and_does_not_stop_the_res
         (b"[]\n", "not a JSON object"),
         (b'{"email": "a@b.example", "email": "c@d.example"}\n', "twice"),
         (b"\xff\xfe\n", "not readable as JSON"),
-        (b"[" * (MAX_DEPTH + 1) + b"\n", "nested"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1) + b"\n", "nested"),
         (b" " * 70_000 + b"{}\n", "longer than"),
         (importer.line("a", email="nobody"), "email: "),
         (importer.line("b", password_hash="plain text"), "password_hash: the hash is not bcrypt"),
