@@ -75,7 +75,6 @@ def auth_with(stack: Stack, tmp_path_factory: Any, **settings: str) -> Iterator[
     log_path = tmp_path_factory.mktemp("auth") / "auth.log"
     with auth_process(stack.environment("auth"), log_path, **settings) as api:
         yield api
-        _hang_up(api)
 
 
 @contextmanager
@@ -84,10 +83,3 @@ def gateway_before(auth: Api, stack: Stack, log_path: Path, **settings: str) -> 
     environment = stack.environment("gateway")
     with gateway_process(environment, log_path, AUTH_URL=auth.base_url, **settings) as api:
         yield api
-        _hang_up(api)
-
-
-def _hang_up(api: Api) -> None:
-    # Whoever is told to stop waits for connections that are kept alive.
-    for key in list(api._pool.pools.keys()):
-        api._pool.pools[key].close()

@@ -119,6 +119,7 @@ def _gunicorn(arguments: list[str], environment: dict[str, str], log_path: Path)
         eventually(lambda: _is_ready(api), seconds=30)
         yield api
     finally:
+        api.hang_up()
         process.terminate()
         try:
             process.wait(STOP_SECONDS)

@@ -83,16 +83,7 @@ class World:
     def _gateway(self, name: str, *, wsgi_app: str = "", **settings: str) -> Api:
         environment = self.stack.environment("gateway")
         log_path = self.folder / f"{name}.log"
-        gateway = self._running.enter_context(gateway_process(environment, log_path, wsgi_app=wsgi_app, **settings))
-        # A gateway that is told to stop waits for connections that are kept alive.
-        self._running.callback(_hang_up, gateway)
-        return gateway
+        return self._running.enter_context(gateway_process(environment, log_path, wsgi_app=wsgi_app, **settings))
 
     def _database(self, name: str) -> psycopg.Connection:
         return self._running.enter_context(psycopg.connect(self.stack.database_url(name), autocommit=True))
-
-
-def _hang_up(api: Api) -> None:
-    pools = api._pool.pools
-    for key in list(pools.keys()):
-        pools[key].close()
