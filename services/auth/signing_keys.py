@@ -81,6 +81,9 @@ class SigningKeys:
         private = ec.generate_private_key(ec.SECP256R1())
         public: dict[str, Any] = ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
         kid = _thumbprint(public)
+        if kid.startswith("-"):
+            # An operator names a key on a command line, where this would be an option.
+            return self.generate()
         plain = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         nonce = os.urandom(_NONCE_BYTES)
         jwk = {**public, "kid": kid, "use": "sig", "alg": ALGORITHM}
