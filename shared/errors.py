@@ -68,12 +68,6 @@ class BadRequest(ApiError):
     code = "REQ_400"
 
 
-class NothingHere(ApiError):
-    """No page has this address."""
-
-    code = "REQ_404"
-
-
 class MethodNotAllowed(ApiError):
     """The page exists, but not for this method. `allowed` become the `Allow` header (RFC 9110 section 15.5.6)."""
 
