@@ -1,0 +1,82 @@
+"""How the gateway reads a request: what is refused unread, the whole body, and how an unread one is let go."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import gevent
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.wsgi import Response
+from gunicorn.util import close_graceful
+
+from shared.errors import BadRequest, TooLarge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+Environ = dict[str, Any]
+
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+# What two programs may read as two different paths, in the decoded path and as it was sent.
+_AMBIGUOUS_PATH = ("//", "\\", "\x00")
+_AMBIGUOUS_TARGET = ("%2f", "%2e", "%5c", "%00", "%25")
+_DRAIN_SECONDS = 2.0
+_DRAIN_BYTES = 16 * 1024 * 1024
+_DOT_SEGMENTS = frozenset({".", ".."})
+
+
+def refuse_ambiguous(environ: Environ) -> None:
+    """Raise BadRequest for a path that two programs may read as two different ones."""
+    path = environ["PATH_INFO"]
+    target = environ["RAW_URI"].partition("?")[0].lower()
+    if (
+        any(sign in path for sign in _AMBIGUOUS_PATH)
+        or any(sign in target for sign in _AMBIGUOUS_TARGET)
+        or not _DOT_SEGMENTS.isdisjoint(path.split("/"))
+    ):
+        raise BadRequest("an ambiguous path")
+
+
+def target_of(environ: Environ) -> str:
+    """The origin-form target for the service (RFC 9112 section 3.2.1)."""
+    path = quote(environ["PATH_INFO"].encode("latin-1"), safe=_PATH_SAFE)
+    return f"{path}?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else path
+
+
+def read_body(environ: Environ, *, limit: int, seconds: float) -> bytes:
+    """The whole body, read before anything is done with it: a phone that sends slowly costs no service anything.
+
+    Raises TooLarge past `limit` bytes, and BadRequest for a body that is broken or takes longer than `seconds`.
+    """
+    if int(environ.get("CONTENT_LENGTH") or 0) > limit:
+        raise TooLarge
+    try:
+        with gevent.Timeout(seconds, BadRequest("the body did not arrive in time")):
+            body: bytes = environ["wsgi.input"].read(limit + 1)
+    except (ParseException, NoMoreData) as error:
+        raise BadRequest("the body is broken") from error
+    if len(body) > limit:
+        raise TooLarge
+    return body
+
+
+class LastWords:
+    """An answer that is given before the request was read: the connection ends with it.
+
+    What still arrives is read for a moment, because closing over it would reset the connection and lose the answer
+    (RFC 9112 section 9.6); and nothing of it is taken for a further request.
+    """
+
+    def __init__(self, reply: Iterable[bytes], environ: Environ, start_response: "StartResponse") -> None:
+        self._reply = reply
+        self._socket = environ.get("gunicorn.socket")
+        if isinstance(response := getattr(start_response, "__self__", None), Response):
+            response.force_close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._reply)
+
+    def close(self) -> None:
+        """What gunicorn calls when the answer is sent."""
+        if self._socket is not None:
+            close_graceful(self._socket, timeout=_DRAIN_SECONDS, max_drain=_DRAIN_BYTES)

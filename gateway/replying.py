@@ -1,0 +1,71 @@
+"""How the gateway replies: the answer to whatever failed, the bytes on their way out, and the line in the log."""
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gateway.answers import Answer
+from gateway.headers import language_headers
+from gateway.routes import Route
+from shared.catalogue import CATALOGUE
+from shared.envelope import CONTENT_TYPE, failure
+from shared.errors import ApiError
+from shared.trace import REQUEST_ID_HEADER, Trace
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+Environ = dict[str, Any]
+HeaderList = list[tuple[str, str]]
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+log = structlog.get_logger(__name__)
+
+
+def failed(error: Exception, language: str, trace: Trace) -> tuple[Answer, HeaderList]:
+    """The envelope for whatever was raised while a request was served, and its headers."""
+    known = isinstance(error, ApiError)
+    code = error.entry.code if isinstance(error, ApiError) else "SRV_500"
+    status = CATALOGUE[code].status
+    if status >= 500:
+        log.error(
+            "request_failed",
+            error_code=code,
+            request_id=trace.request_id,
+            trace_id=trace.trace_id,
+            reason=str(error),
+            exc_info=None if known else error,
+        )
+    messages = error.messages if isinstance(error, ApiError) else ()
+    extra = list(error.headers.items()) if isinstance(error, ApiError) else []
+    return Answer(status, failure(code, language, messages), code), extra + language_headers(language)
+
+
+def respond(
+    environ: Environ, start_response: "StartResponse", answer: Answer, extra: HeaderList, trace: Trace
+) -> Iterable[bytes]:
+    """Start the response and give its body; `extra` are headers beside those that every answer has."""
+    fields = [*extra, (REQUEST_ID_HEADER, trace.request_id)]
+    if answer.status != HTTPStatus.NOT_MODIFIED:
+        fields += [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(answer.body)))]
+    start_response(_STATUS_LINES[answer.status], fields)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+def log_access(environ: Environ, route: Route | None, trace: Trace, answer: Answer, started: float) -> None:
+    """Write the one line that a request leaves; `started` is on the clock of time.perf_counter()."""
+    log.info(
+        "request",
+        method=environ["REQUEST_METHOD"],
+        path=environ["PATH_INFO"],
+        service=route.service if route else None,
+        status=answer.status,
+        error_code=answer.error_code,
+        request_id=trace.request_id,
+        trace_id=trace.trace_id,
+        milliseconds=round((time.perf_counter() - started) * 1000, 1),
+    )
