@@ -48,7 +48,10 @@ def read_body(environ: Environ, *, limit: int, seconds: float) -> bytes:
 
     Raises TooLarge past `limit` bytes, and BadRequest for a body that is broken or takes longer than `seconds`.
     """
-    if int(environ.get("CONTENT_LENGTH") or 0) > limit:
+    announced = environ.get("CONTENT_LENGTH")
+    if announced in (None, "0") and "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    if int(announced or 0) > limit:
         raise TooLarge
     try:
         with gevent.Timeout(seconds, BadRequest("the body did not arrive in time")):

@@ -1,5 +1,6 @@
 """How the gateway replies: the answer to whatever failed, the bytes on their way out, and the line in the log."""
 
+import logging
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from gateway.routes import Route
 from shared.catalogue import CATALOGUE
 from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
+from shared.logs import log_request
 from shared.trace import REQUEST_ID_HEADER, Trace
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ def respond(
 
 def log_access(environ: Environ, route: Route | None, trace: Trace, answer: Answer, started: float) -> None:
     """Write the one line that a request leaves; `started` is on the clock of time.perf_counter()."""
-    log.info(
-        "request",
+    log_request(
+        logging.INFO,
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],
         service=route.service if route else None,

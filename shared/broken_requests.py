@@ -1,21 +1,20 @@
 """Answers in the envelope when a request is so broken that gunicorn refuses it before the application sees it."""
 
+import logging
 import secrets
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from gunicorn import util
 
 from shared.catalogue import CATALOGUE, code_for_status
 from shared.envelope import CONTENT_TYPE, failure
 from shared.languages import DEFAULT_LANGUAGE
+from shared.logs import log_request
 from shared.trace import REQUEST_ID_HEADER
 
 _DRAIN_SECONDS = 1.0
 _DRAIN_BYTES = 256 * 1024
-
-log = structlog.get_logger(__name__)
 
 
 def envelope_broken_requests() -> None:
@@ -32,7 +31,7 @@ def _write_error(sock: Any, status: int, reason: str, message: str) -> None:
         f"Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
         f"Content-Language: {DEFAULT_LANGUAGE}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
     )
-    log.info("request", status=status, error_code=code, request_id=request_id, reason=message[:200])
+    log_request(logging.INFO, status=status, error_code=code, request_id=request_id, reason=message[:200])
     util.write_nonblock(sock, head.encode("latin-1") + body)
     # Closing with unread bytes would reset the connection and lose the answer.
     util.close_graceful(sock, timeout=_DRAIN_SECONDS, max_drain=_DRAIN_BYTES)

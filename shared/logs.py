@@ -1,8 +1,15 @@
 """Logs as JSON lines: one event with fields, and never a token, a password or a body."""
 
+import json
+import logging
+import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+
+_ROOM: dict[str, str] = {}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _STEPS: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -19,6 +26,7 @@ def logging_config(room: str, level: str, stream: str = "stdout") -> dict[str, A
     Everything, also what gunicorn and libraries log, becomes a JSON line with `room`, `event`, `level`, `timestamp`
     and the fields of the request that is served (`request_id`, `trace_id`).
     """
+    _ROOM["room"] = room
 
     def add_room(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
         return {"room": room, **event}
@@ -51,3 +59,16 @@ def logging_config(room: str, level: str, stream: str = "stdout") -> dict[str, A
             "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True, "qualname": "gunicorn.access"},
         },
     }
+
+
+def log_request(level: int, **fields: Any) -> None:
+    """Write the line that a request leaves, in the form of all others.
+
+    It goes past structlog and logging, which took a fifth of all processor time at the gateway: there is one such line
+    for every request.
+    """
+    if logging.root.isEnabledFor(level):
+        line = {**_ROOM, **fields, "event": "request", "level": logging.getLevelName(level).lower()}
+        line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        sys.stdout.write(_encode(line) + "\n")
+        sys.stdout.flush()

@@ -1,6 +1,7 @@
 """Turns a client's address into the network that limits are counted by."""
 
 import ipaddress
+from functools import lru_cache
 
 CLIENT_ADDRESS_HEADER = "X-Forwarded-For"
 UNKNOWN_NETWORK = "unknown"
@@ -10,6 +11,7 @@ _IPV6_PREFIX = 64
 _IPV6_SITE_PREFIX = 48
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """The IPv4 address itself, the /64 of an IPv6 address, or "unknown" for what is neither."""
     try:

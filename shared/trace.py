@@ -1,7 +1,7 @@
 """Says which request a line of the log and an internal call belong to, and how long it may still take."""
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -43,8 +43,8 @@ class Trace:
         if _MILLISECONDS.fullmatch(left):
             budget = min(budget, int(left) / 1000)
         return cls(
-            request_id=request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_hex(16),
-            trace_id=parent.group(1) if parent else secrets.token_hex(16),
+            request_id=request_id if _REQUEST_ID.fullmatch(request_id) else _new_id(16),
+            trace_id=parent.group(1) if parent else _new_id(16),
             flags=parent.group(2) if parent else "00",
             deadline=time.monotonic() + budget,
         )
@@ -62,9 +62,14 @@ class Trace:
         """The headers of a call that is made for this request."""
         return {
             REQUEST_ID_HEADER: self.request_id,
-            TRACEPARENT_HEADER: f"00-{self.trace_id}-{secrets.token_hex(8)}-{self.flags}",
+            TRACEPARENT_HEADER: f"00-{self.trace_id}-{_new_id(8)}-{self.flags}",
             DEADLINE_HEADER: str(int(self.seconds_left * 1000)),
         }
+
+
+def _new_id(size: int) -> str:
+    # No secret, so it need not come from the kernel; gunicorn seeds every worker's generator anew.
+    return f"{random.getrandbits(size * 8):0{size * 2}x}"
 
 
 current_trace: ContextVar[Trace | None] = ContextVar("current_trace", default=None)

@@ -13,6 +13,7 @@ from shared.catalogue import CATALOGUE, code_for_status
 from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
 from shared.languages import choose_language
+from shared.logs import log_request
 from shared.trace import REQUEST_ID_HEADER, Trace, current_trace
 
 MAX_BODY_BYTES = 64 * 1024
@@ -92,6 +93,7 @@ def _finish(response: Response) -> Response:
     if trace is not None:
         response.headers[REQUEST_ID_HEADER] = trace.request_id
     fields: dict[str, Any] = {
+        **structlog.contextvars.get_contextvars(),
         "method": request.method,
         "path": request.path,
         "status": response.status_code,
@@ -100,5 +102,5 @@ def _finish(response: Response) -> Response:
     if error_code := g.get("error_code"):
         fields["error_code"] = error_code
     quiet = request.path.startswith("/health/") and response.status_code == 200
-    log.log(logging.DEBUG if quiet else logging.INFO, "request", **fields)
+    log_request(logging.DEBUG if quiet else logging.INFO, **fields)
     return response
