@@ -1,13 +1,13 @@
 """Turns whatever a service answered into the one envelope, without touching the bytes of its data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import BadAnswer, ServiceAway, ServiceSlow
 from shared.catalogue import CATALOGUE, CODE_PATTERN, N_, code_for_status
 from shared.envelope import dump, failure
 from shared.languages import translate
-from shared.strict_json import BadJson, parse_answer
+from shared.strict_json import BadJson, outermost_names, parse_answer
 
 # What a success says when the service gave data without a message.
 DEFAULT_MESSAGE = N_("Request successful")
@@ -19,11 +19,12 @@ _NEAREST = {406: 400, 408: 400, 410: 404, 412: 409, 416: 400, 422: 400, 423: 409
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes to the app: a status of the contract and an envelope."""
+    """What goes to the app: a status of the contract and an envelope; `own` when these are the service's own bytes."""
 
     status: int
     body: bytes
     error_code: str | None = None
+    own: bool = field(default=False, compare=False)
 
 
 def normalise(status: int, content_type: str, body: bytes, language: str) -> Answer:
@@ -53,7 +54,9 @@ def _success(status: int, content_type: str, body: bytes, language: str) -> Answ
     except BadJson as error:
         raise BadAnswer("a success that is not JSON") from error
     if is_success(value):
-        return Answer(status, body)
+        if _says_twice(text, value):
+            raise BadAnswer("an envelope in which a name stands twice")
+        return Answer(status, body, own=True)
     if is_failure(value):
         raise BadAnswer("a failure with the status of a success")
     if value is None:
@@ -65,7 +68,7 @@ def _success(status: int, content_type: str, body: bytes, language: str) -> Answ
 
 def _client_fault(status: int, content_type: str, body: bytes, language: str) -> Answer:
     if status in _CLIENT_FAULTS and (code := _failure_code(status, content_type, body)):
-        return Answer(status, body, code)
+        return Answer(status, body, code, own=True)
     if status == 401:
         # The gateway has checked the person already. A 401 in a foreign shape is the service's own trouble, and an app
         # that believed it would throw its session away.
@@ -76,7 +79,7 @@ def _client_fault(status: int, content_type: str, body: bytes, language: str) ->
 
 def _service_fault(status: int, content_type: str, body: bytes) -> Answer:
     if code := _failure_code(status, content_type, body):
-        return Answer(status, body, code)
+        return Answer(status, body, code, own=True)
     raise {502: BadAnswer, 503: ServiceAway, 504: ServiceSlow}[status](f"status {status}")
 
 
@@ -88,7 +91,8 @@ def _wrapped(status: int, data: bytes, language: str) -> Answer:
 def _failure_code(status: int, content_type: str, body: bytes) -> str | None:
     """The code of a failure envelope, when it may be passed on with this status.
 
-    A code of the catalogue comes with its own status only: a 503 that says AUTH_003 would sign people out.
+    Only a code of the catalogue, and only with its own status: a 503 that says AUTH_003 would sign people out, and what
+    an app should do about a code that it can't look up nobody has said.
     """
     if not _is_json(content_type):
         return None
@@ -96,10 +100,17 @@ def _failure_code(status: int, content_type: str, body: bytes) -> str | None:
         value = parse_answer(body)
     except BadJson:
         return None
-    if not is_failure(value):
+    if not is_failure(value) or _says_twice(body, value):
         return None
     known = CATALOGUE.get(value["error_code"])
-    return str(value["error_code"]) if known is None or known.status == status else None
+    return known.code if known is not None and known.status == status else None
+
+
+def _says_twice(text: bytes, envelope: dict[str, Any]) -> bool:
+    """Whether a name of the envelope stands twice in its text: decoders differ about which of the two counts."""
+    if b"\\u" not in text and all(text.count(b'"%b"' % name.encode()) == 1 for name in envelope):
+        return False
+    return len(outermost_names(text)) != len(envelope)
 
 
 def _is_json(content_type: str) -> bool:

@@ -3,13 +3,17 @@
 from shared.errors import ApiError
 
 
-class BadAnswer(ApiError):
+class UpstreamFault(ApiError):
+    """A service failed."""
+
+
+class BadAnswer(UpstreamFault):
     """The service answered something that can't be passed on, or broke off."""
 
     code = "GW_502"
 
 
-class ServiceAway(ApiError):
+class ServiceAway(UpstreamFault):
     """Nobody answers for the service, or it has more to do than it can. `Retry-After` is in seconds."""
 
     code = "GW_503"
@@ -18,7 +22,7 @@ class ServiceAway(ApiError):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
-class ServiceSlow(ApiError):
+class ServiceSlow(UpstreamFault):
     """The service did not answer within the route's seconds."""
 
     code = "GW_504"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.upstream import UpstreamAnswer
 from shared.networks import CLIENT_ADDRESS_HEADER
 from shared.trace import Trace
 
@@ -20,16 +19,18 @@ _IDENTITY_PREFIXES = (
     "X_REWRITE", "X_REQUEST", "X_DEADLINE", "X_INTERNAL", "X_SERVICE", "X_LATCHKEY", "X_CLUSTER", "X_HTTP_METHOD",
     "REMOTE_", "TRUE_CLIENT", "CF_",
 )  # fmt: skip
-# The headers of an answer that mean the same after it was put into the envelope.
-_RETURNED = (
-    "Allow", "Cache-Control", "Content-Language", "ETag", "Last-Modified", "Link", "Location", "Retry-After", "Vary",
-    "WWW-Authenticate",
-)  # fmt: skip
+# A header that every recipient is meant to see, or that decides what a request does, is no matter of one connection: a
+# `Connection` that names it takes nothing away (RFC 9110 section 7.6.1 forbids senders to do so).
+_END_TO_END = frozenset({
+    "AUTHORIZATION", "ACCEPT_LANGUAGE", "CACHE_CONTROL", "IDEMPOTENCY_KEY", "IF_MATCH", "IF_MODIFIED_SINCE",
+    "IF_NONE_MATCH", "IF_UNMODIFIED_SINCE",
+})  # fmt: skip
 
 
 def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dict[str, str]:
     """The headers for the service: the app's own without hop-by-hop and identity, then what the gateway knows."""
     named = {name.strip().upper().replace("-", "_") for name in environ.get("HTTP_CONNECTION", "").split(",")}
+    named -= _END_TO_END
     headers = {
         key[5:].replace("_", "-").title(): value
         for key, value in environ.items()
@@ -45,12 +46,6 @@ def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dic
     headers[CLIENT_ADDRESS_HEADER] = client_address
     headers.update(trace.onward_headers())
     return headers
-
-
-def returned(answer: UpstreamAnswer, language: str) -> list[tuple[str, str]]:
-    """The headers of a service's answer that go on to the app; `language` is that of a message that we wrote."""
-    kept = {name: value for name in _RETURNED if (value := answer.header(name))}
-    return list((dict(language_headers(language)) | kept).items())
 
 
 def language_headers(language: str) -> list[tuple[str, str]]:

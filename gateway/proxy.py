@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import headers, matching
-from gateway.answers import Answer, normalise
+from gateway.answers import Answer
+from gateway.asking import ask
 from gateway.guard import TokenGuard
 from gateway.limits import RequestLimit
 from gateway.matching import RouteTable
@@ -89,11 +90,11 @@ class Gateway:
         request = UpstreamRequest(
             route.method, target_of(environ), headers.onward(environ, trace, caller.address), body
         )
-        reply = self._upstreams[route.service].send(request, trace.seconds_left, share=route.share)
-        if reply.status == 304:
-            return Answer(304, b""), headers.returned(reply, caller.language)
-        answer = normalise(reply.status, reply.content_type, reply.body, caller.language)
-        return answer, headers.returned(reply, caller.language)
+        service_url = self._settings.service_urls[route.service]
+        return ask(
+            self._upstreams[route.service], route, request,
+            service_url=service_url, language=caller.language, trace=trace,
+        )  # fmt: skip
 
     def _seconds_for(self, route: Route) -> float:
         return route.seconds or self._settings.deadline_seconds

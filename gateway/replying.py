@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gateway.answers import Answer
+from gateway.asking import who_failed
+from gateway.errors import UpstreamFault
 from gateway.headers import language_headers
 from gateway.routes import Route
 from shared.catalogue import CATALOGUE
@@ -33,7 +35,7 @@ def failed(error: Exception, language: str, trace: Trace) -> tuple[Answer, Heade
     known = isinstance(error, ApiError)
     code = error.entry.code if isinstance(error, ApiError) else "SRV_500"
     status = CATALOGUE[code].status
-    if status >= 500:
+    if status >= 500 and not isinstance(error, UpstreamFault):
         log.error(
             "request_failed",
             error_code=code,
@@ -67,6 +69,7 @@ def log_access(environ: Environ, route: Route | None, trace: Trace, answer: Answ
         service=route.service if route else None,
         status=answer.status,
         error_code=answer.error_code,
+        failed=who_failed(answer, route),
         request_id=trace.request_id,
         trace_id=trace.trace_id,
         milliseconds=round((time.perf_counter() - started) * 1000, 1),

@@ -31,6 +31,11 @@ class UpstreamRequest:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether 304 is an answer to it (RFC 9110 section 13.1)."""
+        return self.method == "GET" and ("If-None-Match" in self.headers or "If-Modified-Since" in self.headers)
+
 
 @dataclass(frozen=True)
 class UpstreamAnswer:

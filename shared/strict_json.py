@@ -38,6 +38,17 @@ def parse_answer(text: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
+def outermost_names(text: bytes) -> list[str]:
+    """The names in the outermost object of what `parse_answer` took, each as often as it stands there."""
+    names: list[str] = []
+
+    def remember(pairs: list[tuple[str, Any]]) -> None:
+        names[:] = [name for name, _ in pairs]  # the outermost object is complete last
+
+    json.loads(text.decode(), object_pairs_hook=remember, parse_int=_ignore_number, parse_float=_ignore_number)
+    return names
+
+
 def _decode(text: bytes, decoder: json.JSONDecoder, max_depth: int) -> Any:
     try:
         value = decoder.decode(text.decode("utf-8"))

@@ -55,6 +55,13 @@ def test_the_scheme_of_a_token_may_be_written_in_any_case(api: Api, phone: Phone
     assert api.send("POST", "/v1/auth/logout", {}, headers=sent).status == 200
 
 
+def test_no_connection_option_takes_away_what_a_request_means(api: Api, phone: Phone) -> None:
+    named = {"Connection": "Authorization, If-Match, Idempotency-Key, accept-language"}
+    assert api.get("/v1/users/me", token=phone.access_token, headers=named).status == 200
+    stale = phone.send("PATCH", "/v1/users/me", {"name": "Jane"}, **named, **{"If-Match": '"0"'})
+    assert stale.error_code == "USER_409"
+
+
 def test_if_match_has_no_meaning_for_reading(api: Api, phone: Phone) -> None:
     for path in ("/v1/errors", "/v1/users/me"):
         assert phone.get(path, **{"If-Match": '"zz"'}).status == 200

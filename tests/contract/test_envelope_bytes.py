@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.answers import Answer, normalise
+from gateway.errors import BadAnswer
 from shared.catalogue import CATALOGUE
 from shared.errors import ApiError
 from shared.strict_json import MAX_DEPTH
@@ -74,6 +75,12 @@ def is_failure(value: Any) -> bool:
     return isinstance(value["message"], str) and re.fullmatch(r"[A-Z]{2,8}_\d{3}", str(value["error_code"])) is not None
 
 
+def names_stand_once(sent: bytes) -> bool:
+    """Whether the outermost object has no name twice, however the name is spelled."""
+    names = json.loads(sent, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    return len(names) == len(set(names))
+
+
 def outcome(status: int, content_type: str, body: bytes, language: str = "en") -> Answer:
     """The answer that the app gets, also when the service's can't be passed on."""
     try:
@@ -89,12 +96,13 @@ def outcome(status: int, content_type: str, body: bytes, language: str = "en") -
 def test_the_data_are_the_bytes_of_the_service(text: str, before: str, after: str) -> None:
     sent = (before + text + after).encode()
 
-    answer = normalise(200, JSON, sent, "en")
-
-    if is_success(json.loads(sent)):
-        assert answer.body == sent
+    if is_success(json.loads(sent)) and not names_stand_once(sent):
+        with pytest.raises(BadAnswer):
+            normalise(200, JSON, sent, "en")
+    elif is_success(json.loads(sent)):
+        assert normalise(200, JSON, sent, "en").body == sent
     elif not is_failure(json.loads(sent)):
-        assert answer.body == WRAPPED % text.encode()
+        assert normalise(200, JSON, sent, "en").body == WRAPPED % text.encode()
 
 
 @given(text=numbers | json_strings() | st.sampled_from(["true", "false"]))
@@ -118,6 +126,22 @@ def test_a_success_envelope_goes_on_byte_for_byte(message: str, data: str, gap: 
 )  # fmt: skip
 def test_what_is_not_quite_an_envelope_is_data(body: bytes) -> None:
     assert normalise(200, JSON, body, "en") == Answer(200, WRAPPED % body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"message":"x","data":{},"data":[]}', b'{"message":"x","message":"x","data":{}}',
+     b'{"message":"x","data":{},"d\\u0061ta":{"message":1}}', b'{"data":5,"message":"x","data":{"data":1}}'],
+)  # fmt: skip
+def test_an_envelope_in_which_a_name_stands_twice_is_an_unusable_answer(body: bytes) -> None:
+    assert outcome(200, JSON, body).error_code == "GW_502"
+
+
+@pytest.mark.parametrize("data", ['{"data":1,"message":"x"}', '[{"message":"x","data":{}}]', '{"a":"\\u0061"}'])
+def test_the_names_of_an_envelope_may_stand_in_its_data(data: str) -> None:
+    body = f'{{"message":"x","data":{data}}}'.encode()
+
+    assert normalise(200, JSON, body, "en") == Answer(200, body)
 
 
 @given(message=json_strings(), code=st.sampled_from([code for code in CATALOGUE if CATALOGUE[code].status == 400]))
@@ -176,7 +200,10 @@ def test_what_is_not_json_is_an_unusable_answer(body: bytes) -> None:
         (404, "text/html", b"<h1>Not Found</h1>", "REQ_404"),
         (404, "application/problem+json", b'{"title":"Not Found","status":404}', "REQ_404"),
         (400, JSON, b'{"errors":{"json":{"email":["bad"]}}}', "REQ_400"), (422, JSON, b"{}", "REQ_400"),
-        (400, JSON, b'{"message":"x","error_code":"VAL_001","field":"email"}', "REQ_400"), (413, "", b"", "REQ_413"),
+        (400, JSON, b'{"message":"x","error_code":"VAL_001","field":"email"}', "REQ_400"),
+        (400, JSON, b'{"message":"x","error_code":"VAL_001","error_code":"VAL_002"}', "REQ_400"),
+        (404, JSON, b'{"message":"x","error_code":"BILL_404"}', "REQ_404"),
+        (401, JSON, b'{"message":"x","error_code":"BILL_401"}', "GW_502"), (413, "", b"", "REQ_413"),
         (403, JSON, b"", "AUTH_403"), (429, "text/plain", b"slow down", "REQ_429"), (410, "", b"", "REQ_404"),
         (405, "", b"", "REQ_405"), (418, "", b"", "REQ_400"), (451, JSON, b"[]", "REQ_400"),
         (401, JSON, b'{"error":"invalid_token"}', "GW_502"), (401, "text/html", b"<h1>who?</h1>", "GW_502"),
@@ -222,6 +249,7 @@ UNUSABLE_ANSWERS: dict[str, bytes] = {
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Ty",
     "HTML": raw_reply("200 OK", b"<h1>Welcome to nginx!</h1>", "text/html"),
     "a redirect": raw_reply("302 Found", b"", extra="Location: http://elsewhere.example/\r\n"),
+    "a 304 that nobody asked for": b'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\n\r\n',
     "a crash": raw_reply("500 Internal Server Error", b'{"message":"x","error_code":"SRV_500"}'),
     "a 401 of its own": raw_reply("401 Unauthorized", b'{"error":"invalid_token"}'),
 }
@@ -247,3 +275,31 @@ def test_an_answer_that_can_not_be_used_is_502_and_never_500_or_401(world: World
 
     assert (answer.status, answer.error_code) == (502, "GW_502")
     check_http(answer)
+
+
+def test_not_modified_is_an_answer_to_whoever_asked_whether_something_changed(world: World) -> None:
+    world.users_service.reply = b'HTTP/1.1 304 Not Modified\r\nETag: "7"\r\n\r\n'
+    token, asked = world.bystander.access_token, {"If-None-Match": '"7"'}
+    for method in ("GET", "HEAD"):
+        answer = world.broken.send(method, "/v1/users/me", token=token, headers=asked)
+        assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", '"7"')
+        assert answer.headers["Vary"] == "Accept-Language"
+    assert world.broken.send("PATCH", "/v1/users/me", {}, token=token, headers=asked).error_code == "GW_502"
+
+
+def test_an_unchanged_profile_is_not_sent_again_and_a_head_announces_what_a_get_sends(world: World) -> None:
+    phone = world.bystander
+    whole = phone.get("/v1/users/me")
+    head = phone.send("HEAD", "/v1/users/me")
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.headers["Content-Length"]) == len(whole.body)
+    assert head.headers["ETag"] == whole.headers["ETag"]
+    again = phone.get("/v1/users/me", **{"If-None-Match": whole.headers["ETag"]})
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", whole.headers["ETag"])
+
+
+def test_a_service_that_is_away_for_a_while_says_for_how_long(world: World) -> None:
+    answer = reply_of_users(world, raw_reply("503 Slow Down", b"<h1>", "text/html", "Retry-After: 42\r\n"))
+    assert (answer.error_code, answer.headers["Retry-After"]) == ("GW_503", "42")
+    answer = reply_of_users(world, raw_reply("503 Slow Down", b"<h1>", "text/html", "Retry-After: soon\r\n"))
+    assert (answer.error_code, answer.headers["Retry-After"]) == ("GW_503", "1")

@@ -1,0 +1,57 @@
+"""What the log keeps of a broken answer shows what it was, and no secret."""
+
+import json
+
+import pytest
+
+from gateway.excerpts import MAX_CHARACTERS, excerpt
+from gateway.routes import Guard, Route
+from gateway.upstream import UpstreamAnswer, UpstreamRequest
+
+SIGN_IN = Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC)
+PROFILE = Route("PATCH", "/v1/users/me", "users", Guard.SIGNED_IN)
+JWT = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJsYXRjaGtleSIsImF1ZCI6ImxhdGNoa2V5In0.c2lnbmF0dXJl"
+BODY = {"email": "john@example.com", "password": 'Pass "word" é', "nested": [{"name": "Johnny"}]}
+REQUEST = UpstreamRequest("POST", "/", {"Authorization": f"Bearer {JWT}"}, json.dumps(BODY).encode())
+
+
+def kept(body: str | bytes, status: int = 500, route: Route = SIGN_IN) -> str | None:
+    raw = body if isinstance(body, bytes) else body.encode()
+    return excerpt(UpstreamAnswer(status, {}, raw), route, REQUEST)  # type: ignore[arg-type]
+
+
+def test_an_error_page_can_be_recognised() -> None:
+    page = (
+        'Traceback: File "/app/services/auth/app.py", line 7\npsycopg.OperationalError: 10.1.2.3:5432 SELECT * FROM x'
+    )
+    assert kept(page) == page
+
+
+def test_it_is_bounded_and_any_bytes_will_do() -> None:
+    assert len(kept(b"\xff\x00 " * 1_000_000) or "") == MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("said", "secret"),
+    [
+        (f"you sent {json.dumps(BODY)}", r"Pass \"word\""), (f"you sent {BODY!r}", 'Pass "word"'),
+        ("no account for john@example.com", "john@example.com"), ("hello Johnny", "Johnny"),
+        (f"bad token {JWT}", "eyJpc3M"), (f"Authorization: Bearer {JWT}", "c2lnbmF0"), ("bearer abc.def.ghi", "def"),
+        ('{"refresh_token": "short-one"}', "short-one"), ("password=hunter22", "hunter22"),
+        ("{'client_secret': 'tell nobody'", "tell"), ("Set-Cookie: sid=abcdef", "abcdef"),
+        ("INSERT $argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", "aGFzaA"), ("hash $2b$12$abc/def.ghi", "def"),
+        (f"key {'k' * 32}", "k" * 32),
+    ],
+)  # fmt: skip
+def test_secrets_are_masked(said: str, secret: str) -> None:
+    assert secret in said
+    assert secret not in (kept(said) or "")
+
+
+def test_a_secret_at_the_end_of_what_is_kept_is_not_half_a_secret() -> None:
+    assert JWT[:10] not in (kept("x " * (MAX_CHARACTERS // 2 - 5) + JWT) or "")
+
+
+def test_nothing_is_kept_of_what_answers_with_tokens() -> None:
+    assert kept('{"access" : "abc"', status=200) is None
+    assert kept('{"name" : ', status=200, route=PROFILE) == '{"name" : '
