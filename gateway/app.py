@@ -4,7 +4,9 @@ from flask import Flask
 
 from gateway import docs, pages
 from gateway.confirmations import Confirmations
+from gateway.edge import Edge
 from gateway.guard import TokenGuard
+from gateway.limits import Limits
 from gateway.matching import RouteTable
 from gateway.proxy import Gateway
 from gateway.revocations import RevokedSessions
@@ -33,11 +35,15 @@ def create_app(settings: Settings | None = None) -> Gateway:
     }
     confirmations = Confirmations(settings.redis_url)
     guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked, confirmations)
+    limits = Limits(settings.network_limit, settings.person_limit, settings.redis_url)
+    edge = Edge(limits)
     app = create_pages(keys, revoked, settings)
+    app.after_request(edge.finish_page)
     keys.start()
     revoked.start()
     confirmations.start()
-    return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, settings)
+    limits.start()
+    return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, edge=edge, settings=settings)
 
 
 def create_pages(keys: KeySet, revoked: RevokedSessions, settings: Settings) -> Flask:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway import headers, matching
 from gateway.answers import Answer
 from gateway.asking import ask
+from gateway.edge import Edge
 from gateway.guard import TokenGuard
-from gateway.limits import RequestLimit
 from gateway.matching import RouteTable
 from gateway.reading import LastWords, read_body, refuse_ambiguous, target_of
 from gateway.replying import Environ, HeaderList, failed, log_access, respond
@@ -19,7 +19,6 @@ from gateway.upstream import Upstream, UpstreamRequest
 from shared.envelope import CONTENT_TYPE
 from shared.errors import MethodNotAllowed, NotJson
 from shared.languages import choose_language
-from shared.networks import network_of
 from shared.trace import DEADLINE_HEADER, Trace
 
 if TYPE_CHECKING:
@@ -42,14 +41,16 @@ class Gateway:
         table: RouteTable,
         guard: TokenGuard,
         upstreams: Mapping[str, Upstream],
+        *,
+        edge: Edge,
         settings: Settings,
     ) -> None:
         self._pages = pages
         self._table = table
         self._guard = guard
         self._upstreams = upstreams
+        self._edge = edge
         self._settings = settings
-        self._limit = RequestLimit(settings.requests_per_second, settings.burst)
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
@@ -64,7 +65,8 @@ class Gateway:
         whole = False
         try:
             refuse_ambiguous(environ)
-            self._limit.spend(network_of(caller.address))
+            if route is None or route.limited_by_network:
+                self._edge.count_network(environ, caller.address)
             body = read_body(environ, limit=self._settings.max_body, seconds=self._settings.deadline_seconds)
             whole = True
             if not methods:
@@ -77,6 +79,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - the one place where everything becomes an envelope
             answer, extra = failed(error, caller.language, trace)
         log_access(environ, route, trace, answer, started)
+        self._edge.finish(environ, extra)
         reply = respond(environ, start_response, answer, extra, trace)
         return reply if whole else LastWords(reply, environ, start_response)
 
@@ -84,7 +87,7 @@ class Gateway:
         self, route: Route, environ: Environ, body: bytes, trace: Trace, caller: _Caller
     ) -> tuple[Answer, HeaderList]:
         if route.guard is Guard.SIGNED_IN:
-            self._guard.check(environ.get("HTTP_AUTHORIZATION"))
+            self._edge.count_person(environ, self._guard.check(environ.get("HTTP_AUTHORIZATION")))
         if body and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise NotJson
         request = UpstreamRequest(

@@ -21,7 +21,8 @@ class Route:
 
     `seconds` is the longest that an answer may take; without it DEADLINE_SECONDS of the environment counts. `share` is
     the part of the connections to the service that may be busy before this route gets no more of them, so that what is
-    slow and comes in storms leaves some to the others.
+    slow and comes in storms leaves some to the others. `limited_by_network` says whether the limit of the caller's
+    network counts and refuses its requests.
     """
 
     method: str
@@ -30,12 +31,15 @@ class Route:
     guard: Guard
     seconds: float | None = None
     share: float = 1.0
+    limited_by_network: bool = True
 
 
 ROUTES = (
     Route("POST", "/v1/auth/signup", "auth", Guard.PUBLIC, share=0.5),
     Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC, share=0.5),
-    Route("POST", "/v1/auth/refresh", "auth", Guard.PUBLIC),
+    # Carriers put thousands of phones behind one address: a refresh that somebody else's requests could have refused
+    # would sign people out in the end. Auth counts them by session.
+    Route("POST", "/v1/auth/refresh", "auth", Guard.PUBLIC, limited_by_network=False),
     # Also with an expired access token, when the refresh token comes in the body.
     Route("POST", "/v1/auth/logout", "auth", Guard.PUBLIC),
     Route("GET", "/v1/auth/sessions", "auth", Guard.SIGNED_IN),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from gateway.buckets import Rule
 from gateway.routes import SERVICES
 from shared.settings import Environment
 from shared.web import MAX_BODY_BYTES
@@ -16,8 +17,8 @@ class Settings:
     """All settings of the gateway.
 
     `service_urls` has one URL for each service of the route table. `trusted_hops` is how many proxies stand in front.
-    `requests_per_second` and `burst` limit one network at one worker. `max_body` and `max_answer` are in bytes;
-    a request has `deadline_seconds` where its route does not say otherwise.
+    `network_limit` and `person_limit` hold for all gateways together. `max_body` and `max_answer` are in bytes; a
+    request has `deadline_seconds` where its route does not say otherwise.
     """
 
     service_urls: Mapping[str, str]
@@ -25,8 +26,8 @@ class Settings:
     token_issuer: str
     access_token_lifetime: int
     trusted_hops: int
-    requests_per_second: int
-    burst: int
+    network_limit: Rule
+    person_limit: Rule
     max_body: int
     max_answer: int
     connections_per_service: int
@@ -42,8 +43,16 @@ class Settings:
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),
                 trusted_hops=environment.integer("TRUSTED_HOPS", 0, low=0, high=10),
-                requests_per_second=environment.integer("REQUESTS_PER_SECOND", 200, low=1, high=1_000_000),
-                burst=environment.integer("BURST", 400, low=1, high=1_000_000),
+                network_limit=Rule(
+                    "network",
+                    environment.integer("REQUESTS_PER_SECOND", 500, low=1, high=1_000_000),
+                    environment.integer("BURST", 2000, low=1, high=1_000_000),
+                ),
+                person_limit=Rule(
+                    "person",
+                    environment.integer("PERSON_REQUESTS_PER_SECOND", 50, low=1, high=1_000_000),
+                    environment.integer("PERSON_BURST", 200, low=1, high=1_000_000),
+                ),
                 max_body=environment.integer("MAX_BODY_BYTES", MAX_BODY_BYTES, low=1, high=100_000_000),
                 max_answer=environment.integer("MAX_ANSWER_BYTES", 10_000_000, low=1_000, high=100_000_000),
                 connections_per_service=environment.integer("CONNECTIONS_PER_SERVICE", 64, low=1, high=10_000),

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.http import Api
 from tests.support.phone import SECRETS, Phone
+from tests.support.settings import UNLIMITED
 from tools.stack import Ports, Stack
 
 CLIENT_ID = "reports"
@@ -27,10 +28,8 @@ SERVICE_CLIENTS = {
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything, started once; a test that stops a part of it starts that part again."""
-    # All tests together are one network.
-    unlimited = {"REQUESTS_PER_SECOND": "1000000", "BURST": "1000000"}
     generous = {"NETWORK_SIGN_UPS_PER_MINUTE": "1000000", "NETWORK_FAILURES_PER_MINUTE": "1000000"}
-    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS), **generous}, "gateway": unlimited}
+    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS), **generous}, "gateway": UNLIMITED}
     with Stack(tmp_path_factory.mktemp("stack") / "data", Ports.free(), settings=settings) as running:
         running.start()
         yield running

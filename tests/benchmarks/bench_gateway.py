@@ -29,6 +29,7 @@ from shared.streams import REFILLED
 from tests.benchmarks.h2load import Load
 from tests.benchmarks.plot import draw
 from tests.support.services import free_port
+from tests.support.settings import UNLIMITED
 from tools.process import Process
 from tools.stack import Ports, Stack
 
@@ -100,7 +101,7 @@ class Street:
         bind = [option, f"127.0.0.1:{port}"] if option else [str(port)]
         environment = {
             "AUTH_URL": self.behind_url, "USERS_URL": self.behind_url, "REDIS_URL": self._redis_url,
-            "REQUESTS_PER_SECOND": "1000000", "BURST": "1000000", "SERVICE_URL": self.behind_url,
+            "SERVICE_URL": self.behind_url, **UNLIMITED,
         }  # fmt: skip
         process = self._process(name, TESTED_CORE, [*command, *bind], port, environment)
         return Candidate(name, process, f"http://127.0.0.1:{port}")

@@ -17,6 +17,7 @@ from tests.support.http import Api
 from tests.support.load import Busy, Stranger, kid_of
 from tests.support.phone import Phone
 from tests.support.services import gateway_process
+from tests.support.settings import UNLIMITED
 from tests.support.waiting import eventually
 from tools.stack import Ports, Stack
 
@@ -34,8 +35,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "SESSION_REFRESHES_PER_MINUTE": "100000",
         "NETWORK_SIGN_UPS_PER_MINUTE": "100000",
     }
-    unlimited = {"REQUESTS_PER_SECOND": "1000000", "BURST": "1000000"}
-    settings = {"auth": quick, "worker": quick, "gateway": unlimited}
+    settings = {"auth": quick, "worker": quick, "gateway": UNLIMITED}
     with Stack(tmp_path_factory.mktemp("keys") / "data", Ports.free(), settings=settings) as running:
         running.start()
         yield running

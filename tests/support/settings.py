@@ -1,10 +1,13 @@
-"""Which settings a room reads, found out by letting it read them."""
+"""Settings of tests, and which ones a room reads, found out by letting it read them."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from shared.settings import SettingsError
+
+# All tests together are one network, and some phones are busier than any person.
+UNLIMITED = dict.fromkeys(("REQUESTS_PER_SECOND", "BURST", "PERSON_REQUESTS_PER_SECOND", "PERSON_BURST"), "1000000")
 
 
 class _Curious(dict[str, str]):

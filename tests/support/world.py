@@ -11,6 +11,7 @@ import psycopg
 from tests.support.http import Api
 from tests.support.phone import Phone
 from tests.support.services import BrokenService, free_port, gateway_process
+from tests.support.settings import UNLIMITED
 from tools.stack import Stack
 
 
@@ -73,7 +74,7 @@ class World:
     @cached_property
     def patient(self) -> Api:
         """A gateway that takes any number of requests."""
-        return self._gateway("patient", REQUESTS_PER_SECOND="1000000", BURST="1000000")
+        return self._gateway("patient", **UNLIMITED)
 
     @cached_property
     def crashing(self) -> Api:

@@ -1,10 +1,13 @@
-"""The request limit lets a burst through and then the agreed rate."""
+"""Without Redis the limit of one worker lets a burst through and then the agreed rate, and forgets who was here."""
 
 import pytest
 
-from gateway import limits
-from gateway.limits import RequestLimit
+from gateway import buckets, limits
+from gateway.buckets import LocalBuckets, Rule, SharedBuckets
+from gateway.limits import Limit
 from shared.errors import TooManyRequests
+
+NOWHERE = "redis://127.0.0.1:1/0"
 
 
 class Clock:
@@ -21,41 +24,76 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     stopped = Clock()
     monkeypatch.setattr(limits, "time", stopped)
+    monkeypatch.setattr(buckets, "time", stopped)
     return stopped
 
 
+def limit(per_second: int, burst: int) -> Limit:
+    return Limit(Rule("network", per_second, burst), SharedBuckets(NOWHERE))
+
+
+def refused(counting: Limit, network: str) -> TooManyRequests | None:
+    try:
+        counting.spend(network, [])
+    except TooManyRequests as error:
+        return error
+    return None
+
+
 def test_a_burst_passes_and_then_one_request_per_interval(clock: Clock) -> None:
-    limit = RequestLimit(per_second=10, burst=5)
-    for _ in range(5):
-        limit.spend("192.0.2.1")
-    with pytest.raises(TooManyRequests):
-        limit.spend("192.0.2.1")
+    counting = limit(10, 5)
+    assert [refused(counting, "192.0.2.1") for _ in range(5)] == [None] * 5
+    assert refused(counting, "192.0.2.1")
     clock.now += 0.11
-    limit.spend("192.0.2.1")
-    with pytest.raises(TooManyRequests):
-        limit.spend("192.0.2.1")
+    assert refused(counting, "192.0.2.1") is None
+    assert refused(counting, "192.0.2.1")
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(3, 7), (7, 3), (300, 1000), (999_983, 1)])
+def test_no_fraction_is_lost_or_won_in_a_long_time(clock: Clock, per_second: int, burst: int) -> None:
+    counting = limit(per_second, burst)
+    count = 0
+    for _ in range(1000):
+        clock.now += 1 / per_second
+        while refused(counting, "192.0.2.1") is None:
+            count += 1
+    assert burst + 998 <= count <= burst + 1000
 
 
 def test_networks_do_not_share_a_limit(clock: Clock) -> None:
-    limit = RequestLimit(per_second=1, burst=1)
-    limit.spend("192.0.2.1")
-    limit.spend("192.0.2.2")
+    counting = limit(1, 1)
+    assert [refused(counting, f"192.0.2.{number}") for number in range(3)] == [None] * 3
 
 
 def test_who_waits_as_long_as_retry_after_says_gets_through(clock: Clock) -> None:
-    limit = RequestLimit(per_second=1, burst=2)
-    limit.spend("192.0.2.1")
-    limit.spend("192.0.2.1")
-    with pytest.raises(TooManyRequests) as caught:
-        limit.spend("192.0.2.1")
-    clock.now += int(caught.value.headers["Retry-After"])
-    limit.spend("192.0.2.1")
+    counting = limit(1, 2)
+    assert [refused(counting, "192.0.2.1") for _ in range(2)] == [None] * 2
+    error = refused(counting, "192.0.2.1")
+    assert error
+    clock.now += int(error.headers["Retry-After"])
+    assert refused(counting, "192.0.2.1") is None
 
 
-def test_old_networks_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_MAX_NETWORKS", 10)
-    limit = RequestLimit(per_second=100, burst=100)
+@pytest.mark.parametrize("pause", [1.0, 0.0])
+def test_what_is_remembered_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
+    monkeypatch.setattr(limits, "_MAX_LEASES", 10)
+    monkeypatch.setattr(buckets, "_MAX_LOCAL", 10)
+    counting = limit(1, 100)
     for number in range(1000):
-        limit.spend(f"192.0.2.{number}")
+        counting.spend(f"192.0.2.{number}", [])
+        clock.now += pause
+    assert len(counting._leases) <= 10
+    assert len(counting._local._kept) <= 10
+
+
+def test_who_is_over_the_limit_is_not_forgotten_for_newcomers_that_left(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_MAX_LOCAL", 10)
+    local, rule = LocalBuckets(), Rule("network", 1, 50)
+    for _ in range(50):
+        local.take(rule, "busy")
+    for number in range(30):
+        local.take(rule, f"newcomer {number}")
         clock.now += 1
-    assert len(limit._theoretical) <= 10
+    assert local.take(rule, "busy").left < 40
