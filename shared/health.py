@@ -1,6 +1,7 @@
 """Health pages: alive means that the process answers, ready means that it should be sent requests."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -8,6 +9,9 @@ import structlog
 from shared.blueprint import Blueprint, NoData
 from shared.errors import Unavailable
 from shared.guards import public
+from shared.metrics import gauge, sample
+
+_ready = gauge("latchkey_ready", "1 while this check of /health/ready passes, else 0", "check", over_workers="min")
 
 log = structlog.get_logger(__name__)
 
@@ -15,6 +19,8 @@ log = structlog.get_logger(__name__)
 def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
     """`/health/live` and `/health/ready`; ready asks every one of `checks`, and the log names those that fail."""
     blueprint = Blueprint("health", __name__, description="For load balancers and supervisors")
+    for name, check in checks.items():
+        sample(_ready.labels(name), partial(_passes, name, check))
 
     @blueprint.route("/health/live")
     @public
@@ -28,7 +34,7 @@ def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
     @blueprint.answers(200, NoData, "Ready", example={}, errors=[Unavailable])
     def show_readiness() -> dict[str, Any]:
         """Say whether requests should be sent here."""
-        failed = [name for name, check in checks.items() if not _passes(check)]
+        failed = [name for name, check in checks.items() if not _passes(name, check)]
         if failed:
             raise Unavailable(f"not ready: {', '.join(failed)}")
         return {}
@@ -36,9 +42,9 @@ def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
     return blueprint
 
 
-def _passes(check: Callable[[], bool]) -> bool:
+def _passes(name: str, check: Callable[[], bool]) -> bool:
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - a check that fails in any way says "not ready"
-        log.warning("health_check_failed", reason=repr(error))
+        log.warning("health_check_failed", check=name, reason=repr(error))
         return False

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from gunicorn.glogging import Logger
 
-from shared.broken_requests import envelope_broken_requests
+from shared import metric_files
 from shared.logs import logging_config
 from shared.settings import SettingsError
 
@@ -25,10 +25,13 @@ T = TypeVar("T")
 
 
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings of gunicorn for `room`, from BIND and LOG_LEVEL."""
+    """Settings of gunicorn for `room`, from BIND, METRICS_BIND and LOG_LEVEL."""
+    bind, metrics = environ.get("BIND", "0.0.0.0:8000"), environ.get("METRICS_BIND", "")
+    if port_of(metrics) == port_of(bind):
+        sys.exit("The configuration is not valid:\nMETRICS_BIND must have another port than BIND")
     return {
         "wsgi_app": f"{room}.app:create_app()",
-        "bind": environ.get("BIND", "0.0.0.0:8000"),
+        "bind": [bind, metrics] if metrics else bind,
         "keepalive": KEEPALIVE_SECONDS,
         "graceful_timeout": GRACEFUL_SECONDS,
         # The optional C parser takes ambiguous requests; the one in Python refuses them.
@@ -43,7 +46,8 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
         "logger_class": _Logger,
         "logconfig_dict": logging_config(room.rpartition(".")[2], log_level(environ)),
-        "post_worker_init": lambda _worker: envelope_broken_requests(),
+        "post_worker_init": lambda worker: _begin_worker(worker, port_of(metrics)),
+        **(metric_files.hooks() if metrics else {}),
     }
 
 
@@ -52,6 +56,21 @@ class _Logger(Logger):  # type: ignore[misc]
 
     def access(self, *_arguments: object) -> None:
         """Write nothing."""
+
+
+def port_of(address: str) -> str:
+    """The port of "host:port"."""
+    return address.rpartition(":")[2]
+
+
+def _begin_worker(worker: Any, metrics_port: str) -> None:
+    # Not at the top: gunicorn's master imports this module, and keeps no figures (see shared/metric_files.py).
+    from shared.broken_requests import envelope_broken_requests  # noqa: PLC0415
+    from shared.metrics import open_door  # noqa: PLC0415
+
+    envelope_broken_requests()
+    if metrics_port:
+        open_door(worker, metrics_port)
 
 
 def log_level(environ: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The Flask application that every room starts from: one error path, one envelope, a request id on every line."""
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -14,11 +15,15 @@ from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
 from shared.languages import choose_language
 from shared.logs import log_request
+from shared.metrics import UNKNOWN_ROUTE, count_request
 from shared.trace import REQUEST_ID_HEADER, Trace, current_trace
 
 MAX_BODY_BYTES = 64 * 1024
 # Headers of werkzeug's own exceptions that a client needs (RFC 9110 sections 10.2.1, 10.2.3, 11.6.1, 14.4).
 _KEPT_HEADERS = frozenset({"allow", "retry-after", "www-authenticate"})
+
+# werkzeug's `<int:user_id>`.
+_PARAMETER = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 
 log = structlog.get_logger(__name__)
 
@@ -92,15 +97,22 @@ def _finish(response: Response) -> Response:
     trace = current_trace.get()
     if trace is not None:
         response.headers[REQUEST_ID_HEADER] = trace.request_id
+    route, seconds, error_code = _route(), time.perf_counter() - g.started, g.get("error_code")
+    count_request(route, request.method, response.status_code, error_code, seconds)
     fields: dict[str, Any] = {
         **structlog.contextvars.get_contextvars(),
         "method": request.method,
         "path": request.path,
         "status": response.status_code,
-        "milliseconds": round((time.perf_counter() - g.started) * 1000, 1),
+        "milliseconds": round(seconds * 1000, 1),
     }
-    if error_code := g.get("error_code"):
+    if error_code:
         fields["error_code"] = error_code
     quiet = request.path.startswith("/health/") and response.status_code == 200
     log_request(logging.DEBUG if quiet else logging.INFO, **fields)
     return response
+
+
+def _route() -> str:
+    """The route's template, written as the gateway's table writes it."""
+    return _PARAMETER.sub(r"{\1}", request.url_rule.rule) if request.url_rule else UNKNOWN_ROUTE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tools.errors import StackError
 
 HOST = "127.0.0.1"
-_COUNT = 5
+_COUNT = 9
 _HIGHEST_BASE = 65535 - _COUNT + 1
 # Below the range from which kernels pick ports for outgoing connections (32768 on Linux), so that
 # none of these is taken between being found free and being used.
@@ -23,6 +23,10 @@ class Ports:
     users: int
     postgres: int
     valkey: int
+    gateway_metrics: int
+    auth_metrics: int
+    users_metrics: int
+    worker_metrics: int
 
     @classmethod
     def from_base(cls, base: int) -> "Ports":
@@ -33,7 +37,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Five ports in a row that nobody listens on, for tests."""
+        """Nine ports in a row that nobody listens on, for tests."""
         while True:
             base = random.choice(_FREE_RANGE)  # noqa: S311 - a port is no secret
             if not any(obstacle(port) for port in range(base, base + _COUNT)):

@@ -44,7 +44,8 @@ def basics() -> dict[str, str]:
 def environment(name: str, ports: Ports, secrets: Secrets) -> dict[str, str]:
     """Everything that one service is told, and nothing that belongs to another."""
     optional = {setting: os.environ[setting] for setting in _OPTIONAL if setting in os.environ}
-    return {**basics(), **optional, "TOKEN_ISSUER": "latchkey", **_own_settings(name, ports, secrets)}
+    fixed = {"TOKEN_ISSUER": "latchkey", "METRICS_BIND": f"{HOST}:{metrics_port(name, ports)}"}
+    return {**basics(), **optional, **fixed, **_own_settings(name, ports, secrets)}
 
 
 def migration(name: str, data: DataDir, settings: Mapping[str, str]) -> Process:
@@ -69,6 +70,11 @@ def service(name: str, data: DataDir, ports: Ports, settings: Mapping[str, str])
 
 def url(port: int) -> str:
     return f"http://{HOST}:{port}"
+
+
+def metrics_port(name: str, ports: Ports) -> int:
+    """Where a service shows its figures."""
+    return int(getattr(ports, f"{name}_metrics"))
 
 
 def database_url(name: str, ports: Ports, secrets: Secrets) -> str:

@@ -155,7 +155,8 @@ class Stack:
     def _require_free_ports(self, names: Collection[str]) -> None:
         ours = {name for name, process in self.processes.items() if process.is_running()}
         for name, port in asdict(self.ports).items():
-            if name in names and name not in ours and (reason := obstacle(port)):
+            owner = name.removesuffix("_metrics")
+            if owner in names and owner not in ours and (reason := obstacle(port)):
                 raise StackError(reason)
 
     def _start_stores(self, names: Collection[str]) -> None:

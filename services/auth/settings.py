@@ -25,7 +25,8 @@ class Settings:
     """All settings of auth. Lifetimes and pauses are in seconds.
 
     `key_encryption_key` encrypts the private halves of the signing keys in the database, `refresh_token_key` is the
-    pepper of refresh tokens; both are 32 bytes. The worker touches `heartbeat_file`, if any, while its jobs go round.
+    pepper of refresh tokens; both are 32 bytes. The worker touches `heartbeat_file`, if any, while its jobs go round,
+    and shows its figures at `metrics_bind`, "host:port".
     """
 
     database_url: str
@@ -60,6 +61,7 @@ class Settings:
     session_retention: int
     audit_retention: int
     heartbeat_file: str
+    metrics_bind: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -105,6 +107,7 @@ class Settings:
                 session_retention=environment.integer("SESSION_RETENTION", 90 * DAY, low=30 * DAY, high=10 * year),
                 audit_retention=environment.integer("AUDIT_RETENTION", year, low=30 * DAY, high=10 * year),
                 heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
+                metrics_bind=environment.text("METRICS_BIND", ""),
             )
 
 

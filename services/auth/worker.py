@@ -15,6 +15,7 @@ from services.auth.confirmations import Confirmations
 from services.auth.parts import Parts
 from services.auth.revocations import RevocationRepeater, connect
 from shared.errors import Unavailable
+from shared.metrics import serve_alone
 
 _IDLE_SECONDS = 0.5
 _BUG_SECONDS = 5.0
@@ -41,6 +42,7 @@ def run(parts: Parts) -> None:
     threads = [
         threading.Thread(target=_repeat, args=(name, job, rounds, stop), name=name) for name, job in jobs.items()
     ]
+    serve_alone(parts.settings.metrics_bind)
     for thread in threads:
         thread.start()
     log.info("worker_started", jobs=list(jobs))

@@ -94,16 +94,20 @@ def _read_request(connection: socket.socket) -> bytes:
 def gateway_process(
     environment: dict[str, str], log_path: Path, *, wsgi_app: str = "", **settings: str
 ) -> Iterator[Api]:
-    """A real gateway under gunicorn on a port of its own, with `settings` on top of `environment`."""
+    """A real gateway under gunicorn on a port of its own, with `settings` on top of `environment`.
+
+    It shows figures only when METRICS_BIND is among the settings: the environment's port is taken.
+    """
     arguments = ["gateway/gunicorn_conf.py", *([wsgi_app] if wsgi_app else [])]
-    with _gunicorn(arguments, {**environment, **settings}, log_path) as api:
+    with _gunicorn(arguments, {**environment, "METRICS_BIND": "", **settings}, log_path) as api:
         yield api
 
 
 @contextmanager
 def auth_process(environment: dict[str, str], log_path: Path, **settings: str) -> Iterator[Api]:
     """A further process of auth on a port of its own, with `settings` on top of `environment`."""
-    with _gunicorn(["services/auth/gunicorn_conf.py"], {**environment, **settings}, log_path) as api:
+    environment = {**environment, "METRICS_BIND": "", **settings}
+    with _gunicorn(["services/auth/gunicorn_conf.py"], environment, log_path) as api:
         yield api
 
 
