@@ -20,7 +20,7 @@ from shared.networks import site_of
 class Brakes:
     """The rules of the settings over the counts of all workers.
 
-    `refreshes` are counted while a transaction is open, and so must not need another connection to the database.
+    `refreshes` are counted while a connection to the database is held, and so must not need another one.
     """
 
     def __init__(self, counters: Counters, refreshes: Counters, settings: Settings) -> None:

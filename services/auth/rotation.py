@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, Interval, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from services.auth import audit, sessions
@@ -20,33 +20,85 @@ from services.auth.errors import (
 )
 from services.auth.models import Account, SessionRow
 from services.auth.refresh_tokens import PresentedToken
-from services.auth.sessions import idle_expiry
+from services.auth.sessions import STANDING, Standing, whole_second
 from services.auth.settings import Settings
 from shared.errors import ApiError
+
+# Statements are made once, because making one costs more processor time than running it.
+_KNOWN = (
+    select(SessionRow.id, SessionRow.account_id, SessionRow.secret, Account.disabled_at)
+    .join(Account, Account.id == SessionRow.account_id)
+    .where(SessionRow.id == bindparam("session_id"))
+)
+# One atomic statement: of several refreshes at once exactly one finds the generation that it asks for.
+_ROTATE = (
+    update(SessionRow)
+    .where(SessionRow.id == bindparam("session_id"), SessionRow.generation == bindparam("presented"), is_live())
+    .values(
+        generation=SessionRow.generation + 1,
+        rotated_at=func.now(),
+        last_used_at=func.now(),
+        confirmed_at=None,
+        idle_expires_at=func.least(whole_second() + bindparam("idle", type_=Interval), SessionRow.absolute_expires_at),
+    )
+    .returning(*STANDING)
+    .execution_options(synchronize_session=False)
+)
 
 
 @dataclass(frozen=True)
 class Rotation:
     """What came of a refresh: the session to issue tokens for, or the error to raise once the change is committed."""
 
-    row: SessionRow
+    row: Standing
     error: ApiError | None = None
     ended: Sequence[uuid.UUID] = ()
 
 
+class Known(NamedTuple):
+    """The session of a genuine refresh token, live or not, and when its account was disabled."""
+
+    id: uuid.UUID
+    account_id: int
+    secret: bytes
+    disabled_at: datetime | None
+
+
 def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotation:
-    """Answer a refresh.
+    """Answer a refresh in one transaction, whatever token it is.
 
     A token of the generation before is answered with the present pair until that was confirmed and `refresh_grace`
     seconds after, at most for `refresh_unconfirmed`. Later, and for anything older, the token was stolen: the session
     ends. Raises InvalidRefreshToken, SessionEnded, RefreshTokenExpired and AccountDisabled.
     """
     known = session_of(session, token, settings)
-    if session.get_one(Account, known.account_id).disabled_at is not None:
-        raise AccountDisabled(str(known.account_id))
-    if rotated := _next_generation(session, token, settings):
+    if rotated := next_generation(session, known, token, settings):
         return Rotation(rotated)
     return _answer_again(session, token, settings)
+
+
+def session_of(session: Session | Connection, token: PresentedToken, settings: Settings) -> Known:
+    """The session of a genuine refresh token. Raises InvalidRefreshToken."""
+    row = session.execute(_KNOWN, {"session_id": token.session_id}).one_or_none()
+    if row is None:
+        raise InvalidRefreshToken("unknown session")
+    known = Known._make(row)
+    token.prove(known.secret, settings.refresh_token_key)
+    return known
+
+
+def next_generation(
+    session: Session | Connection, known: Known, token: PresentedToken, settings: Settings
+) -> Standing | None:
+    """The next generation of a live session whose newest token this is; None for other tokens, see `rotate`.
+
+    It is one statement, which needs no transaction around it. Raises AccountDisabled.
+    """
+    if known.disabled_at is not None:
+        raise AccountDisabled(str(known.account_id))
+    values = {"session_id": token.session_id, "presented": token.generation, "idle": sessions.idle_lifetime(settings)}
+    rotated = session.execute(_ROTATE, values).one_or_none()
+    return Standing._make(rotated) if rotated else None
 
 
 def confirm(session: Session, session_id: uuid.UUID, generation: int) -> None:
@@ -58,40 +110,15 @@ def confirm(session: Session, session_id: uuid.UUID, generation: int) -> None:
     )
 
 
-def session_of(session: Session, token: PresentedToken, settings: Settings) -> SessionRow:
-    """The session of a genuine refresh token, live or not. Raises InvalidRefreshToken."""
-    row = session.get(SessionRow, token.session_id)
-    if row is None:
-        raise InvalidRefreshToken("unknown session")
-    token.prove(row.secret, settings.refresh_token_key)
-    return row
-
-
-def _next_generation(session: Session, token: PresentedToken, settings: Settings) -> SessionRow | None:
-    # One atomic statement: of several refreshes at once exactly one finds the generation that it asks for.
-    statement = (
-        update(SessionRow)
-        .where(SessionRow.id == token.session_id, SessionRow.generation == token.generation, is_live())
-        .values(
-            generation=SessionRow.generation + 1,
-            rotated_at=func.now(),
-            last_used_at=func.now(),
-            confirmed_at=None,
-            idle_expires_at=func.least(idle_expiry(settings), SessionRow.absolute_expires_at),
-        )
-        .returning(SessionRow)
-    )
-    return session.scalar(statement, execution_options={"populate_existing": True})
-
-
 def _answer_again(session: Session, token: PresentedToken, settings: Settings) -> Rotation:
-    row = session.get_one(SessionRow, token.session_id, with_for_update=True, populate_existing=True)
+    row = session.get_one(SessionRow, token.session_id, with_for_update=True)
     if row.ended_at is not None:
         raise SessionEnded(row.end_reason or "")
     if not session.scalar(select(is_live()).where(SessionRow.id == row.id)):
         raise RefreshTokenExpired
+    standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)
     if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
-        return Rotation(row)
+        return Rotation(standing)
     audit.record(
         session,
         "refresh_reuse_detected",
@@ -101,7 +128,7 @@ def _answer_again(session: Session, token: PresentedToken, settings: Settings) -
         newest=row.generation,
     )
     ended = sessions.end_where(session, SessionRow.id == row.id, "reuse_detected")
-    return Rotation(row, RefreshTokenReused(str(row.id)), ended)
+    return Rotation(standing, RefreshTokenReused(str(row.id)), ended)
 
 
 def _still_repeatable(row: SessionRow, settings: Settings) -> Any:

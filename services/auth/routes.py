@@ -143,8 +143,13 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     presented = refresh_tokens.read(form["refresh_token"])
     # A key must be at hand before the old token is spent.
     parts().signing_keys.signer()
+    with parts().database.statements() as connection:
+        known = rotation.session_of(connection, presented, parts().settings)
+        parts().brakes.refresh(known.id)
+        rotated = rotation.next_generation(connection, known, presented, parts().settings)
+    if rotated:
+        return vars(parts().tokens.pair_for(rotated))
     with parts().database.transaction() as session:
-        parts().brakes.refresh(rotation.session_of(session, presented, parts().settings).id)
         outcome = rotation.rotate(session, presented, parts().settings)
     parts().revocations.publish(outcome.ended)
     if outcome.error:

@@ -4,8 +4,8 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
@@ -19,6 +19,26 @@ from services.auth.settings import Settings
 SECRET_BYTES = 32
 
 Scope = Literal["this", "others", "all"]
+
+
+class Standing(NamedTuple):
+    """Where a session stands: what its pair of tokens is made of."""
+
+    id: uuid.UUID
+    account_id: int
+    generation: int
+    secret: bytes
+    idle_expires_at: datetime
+
+
+# The columns of a Standing, in its order.
+STANDING = (
+    SessionRow.id,
+    SessionRow.account_id,
+    SessionRow.generation,
+    SessionRow.secret,
+    SessionRow.idle_expires_at,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +69,8 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
         device_type=device.device_type,
         notification_device_id=device.notification_device_id,
         push_token_hash=device.push_token_hash,
-        absolute_expires_at=seconds_from_now(settings.refresh_absolute_lifetime),
-        idle_expires_at=idle_expiry(settings),
+        absolute_expires_at=whole_second() + timedelta(seconds=settings.refresh_absolute_lifetime),
+        idle_expires_at=whole_second() + idle_lifetime(settings),
     )
     session.add(row)
     session.flush()
@@ -105,14 +125,14 @@ def live_sessions(session: Session, account_id: int) -> Sequence[SessionRow]:
     return session.scalars(select(SessionRow).where(live).order_by(SessionRow.last_used_at.desc())).all()
 
 
-def idle_expiry(settings: Settings) -> ColumnElement[Any]:
-    """When a session that is used now expires if it is not used again."""
-    return seconds_from_now(min(settings.refresh_idle_lifetime, settings.refresh_absolute_lifetime))
+def idle_lifetime(settings: Settings) -> timedelta:
+    """How long after its last use a session expires."""
+    return timedelta(seconds=min(settings.refresh_idle_lifetime, settings.refresh_absolute_lifetime))
 
 
-def seconds_from_now(seconds: int) -> ColumnElement[Any]:
-    """A point on the database's clock, in whole seconds: the expiry that is announced is the one that is enforced."""
-    return func.date_trunc("second", func.now()) + timedelta(seconds=seconds)
+def whole_second() -> ColumnElement[Any]:
+    """The database's clock without fractions, so that the expiry that is announced is the one that is enforced."""
+    return func.date_trunc("second", func.now())
 
 
 def _make_room(session: Session, account_id: int, most: int) -> Sequence[uuid.UUID]:

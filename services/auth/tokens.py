@@ -11,6 +11,7 @@ import jwt
 
 from services.auth import refresh_tokens
 from services.auth.models import SessionRow
+from services.auth.sessions import Standing
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
 from shared.access_tokens import APPS_AUDIENCE
@@ -46,7 +47,7 @@ class Tokens:
         self._settings = settings
         self._keys = keys
 
-    def pair_for(self, row: SessionRow) -> TokenPair:
+    def pair_for(self, row: SessionRow | Standing) -> TokenPair:
         """An access token and the refresh token of the session's present generation.
 
         The access token never outlives the session. Raises Unavailable while there is no signing key.
