@@ -1,9 +1,12 @@
 """Builds the gateway."""
 
+from collections.abc import Mapping
+
 from flask import Flask
 
 from gateway import docs, pages
 from gateway.confirmations import Confirmations
+from gateway.discovery import Resolve, addresses_of
 from gateway.edge import Edge
 from gateway.guard import TokenGuard
 from gateway.limits import Limits
@@ -24,21 +27,25 @@ from shared.web import create_app as create_web_app
 PAGE_SECONDS = 10.0
 
 
-def create_app(settings: Settings | None = None) -> Gateway:
+def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of) -> Gateway:
     """The gateway as a WSGI application, with settings from the environment unless they are given."""
     settings = settings or settings_or_exit(Settings.read)
     keys = KeySet(fetch_jwks(f"{settings.service_urls['auth']}/.well-known/jwks.json"))
     revoked = RevokedSessions(settings.redis_url, settings.access_token_lifetime)
     upstreams = {
-        name: Upstream(name, url, connections=settings.connections_per_service, max_answer=settings.max_answer)
+        name: Upstream(
+            name, url, connections=settings.connections_per_service, max_answer=settings.max_answer, resolve=resolve
+        )
         for name, url in settings.service_urls.items()
     }
     confirmations = Confirmations(settings.redis_url)
     guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked, confirmations)
     limits = Limits(settings.network_limit, settings.person_limit, settings.redis_url)
     edge = Edge(limits)
-    app = create_pages(keys, revoked, settings)
+    app = create_pages(keys, revoked, upstreams, settings)
     app.after_request(edge.finish_page)
+    for upstream in upstreams.values():
+        upstream.start()
     keys.start()
     revoked.start()
     confirmations.start()
@@ -46,11 +53,19 @@ def create_app(settings: Settings | None = None) -> Gateway:
     return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, edge=edge, settings=settings)
 
 
-def create_pages(keys: KeySet, revoked: RevokedSessions, settings: Settings) -> Flask:
+def create_pages(
+    keys: KeySet, revoked: RevokedSessions, upstreams: Mapping[str, Upstream], settings: Settings
+) -> Flask:
     """The Flask application with the gateway's own pages."""
     app = create_web_app("gateway", budget=PAGE_SECONDS, max_body=settings.max_body)
     app.extensions["keys"] = keys
-    health = health_pages({"keys": lambda: keys.loaded, "revocations": lambda: revoked.ready})
+    health = health_pages(
+        {
+            "keys": lambda: keys.loaded,
+            "revocations": lambda: revoked.ready,
+            "replicas": lambda: all(upstream.found for upstream in upstreams.values()),
+        }
+    )
     document(app, health, pages.blueprint)
     app.register_blueprint(docs.documents)
     refuse_unguarded_views(app)

@@ -5,9 +5,10 @@ import structlog
 from gateway.answers import Answer, normalise
 from gateway.errors import ServiceAway, UpstreamFault
 from gateway.excerpts import excerpt
+from gateway.exchange import UpstreamAnswer, UpstreamRequest
 from gateway.returning import retry_after, returned
 from gateway.routes import Route
-from gateway.upstream import Upstream, UpstreamAnswer, UpstreamRequest
+from gateway.upstream import Upstream
 from shared.trace import Trace
 
 log = structlog.get_logger(__name__)

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.exchange import UpstreamAnswer, UpstreamRequest
 from gateway.routes import Guard, Route
-from gateway.upstream import UpstreamAnswer, UpstreamRequest
 
 MAX_CHARACTERS = 400
 _MASK = "[…]"

@@ -4,6 +4,9 @@ import os
 
 from shared.serving import gunicorn_settings
 
+# No look-up of a name holds anybody up for longer than this; what the environment says goes before (resolv.conf(5)).
+os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
+
 # The number of workers is WEB_CONCURRENCY, which gunicorn reads itself.
 globals().update(gunicorn_settings("gateway"))
 

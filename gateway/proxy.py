@@ -9,13 +9,14 @@ from gateway import headers, matching
 from gateway.answers import Answer
 from gateway.asking import ask
 from gateway.edge import Edge
+from gateway.exchange import UpstreamRequest
 from gateway.guard import TokenGuard
 from gateway.matching import RouteTable
 from gateway.reading import LastWords, read_body, refuse_ambiguous, target_of
 from gateway.replying import Environ, HeaderList, failed, log_access, respond
 from gateway.routes import Guard, Route
 from gateway.settings import Settings
-from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream import Upstream
 from shared.envelope import CONTENT_TYPE
 from shared.errors import MethodNotAllowed, NotJson
 from shared.languages import choose_language

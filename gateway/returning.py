@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from gateway.answers import Answer
+from gateway.exchange import UpstreamAnswer
 from gateway.headers import language_headers
-from gateway.upstream import UpstreamAnswer
 
 # What a service says in these is passed on when it reads like this, and left out otherwise: free text could hold the
 # address of a machine, and a sign that HTTP does not allow would be our own fault on the wire.

@@ -1,138 +1,135 @@
-"""Calls the services: pooled connections, deadlines, retries only where they are safe."""
+"""Calls the services: a replica for each request, deadlines, retries only where they are safe."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import gevent
 import structlog
-from geventhttpclient.connectionpool import ConnectionPool
-from geventhttpclient.header import Headers
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError, HTTPSocketPoolResponse
 
+from gateway.discovery import Discovery, Resolve, addresses_of
 from gateway.errors import BadAnswer, ServiceAway, ServiceSlow
-
-CONNECT_SECONDS = 1.0
-# Every request has a deadline of its own, always shorter than this.
-_NETWORK_SECONDS = 600.0
-_PIECE_BYTES = 64 * 1024
-# What may be sent twice when a kept connection turns out to be dead (RFC 9110 section 9.2.2).
-_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
+from gateway.exchange import BrokenAnswer, ConnectionLost, UpstreamAnswer, UpstreamRequest, exchange, request_bytes
+from gateway.replicas import NotConnected, Replica, Replicas
+from shared.trace import DEADLINE_HEADER
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class UpstreamRequest:
-    """What a service is asked: an origin-form target, headers that are ready to send, and the whole body."""
+class RetryBudget:
+    """Lets a fifth of the requests be sent a second time, so that retries never double the load of a service in need.
 
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes
+    `most` can be saved up: a dying replica takes everything with it that is under way there at once. A service that
+    nobody has asked much yet may have FLOOR retries.
+    """
 
-    @property
-    def is_conditional(self) -> bool:
-        """Whether 304 is an answer to it (RFC 9110 section 13.1)."""
-        return self.method == "GET" and ("If-None-Match" in self.headers or "If-Modified-Since" in self.headers)
+    SHARE = 0.2
+    FLOOR = 10.0
 
+    def __init__(self, most: int) -> None:
+        self._most = max(self.FLOOR, most)
+        self._saved = self.FLOOR
 
-@dataclass(frozen=True)
-class UpstreamAnswer:
-    """What a service answered, with its whole body."""
+    def earn(self) -> None:
+        """A request was made."""
+        self._saved = min(self._most, self._saved + self.SHARE)
 
-    status: int
-    headers: Headers
-    body: bytes
-
-    @property
-    def content_type(self) -> str:
-        """The media type; one that nobody reads for a body that is encoded although we asked for none."""
-        return "application/octet-stream" if self.header("Content-Encoding") else self.header("Content-Type")
-
-    def header(self, name: str) -> str:
-        """A header's value, several of one name joined (RFC 9110 section 5.3); empty when there is none."""
-        value = self.headers.get(name)
-        return ", ".join(value) if isinstance(value, list) else value or ""
+    def spend(self) -> bool:
+        """Whether there may be one more retry."""
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True
 
 
 class Upstream:
-    """One service. At most `connections` requests are under way at once; more are refused at once."""
+    """One service. At most `connections` requests are under way at once; more are refused at once.
 
-    def __init__(self, name: str, url: str, *, connections: int, max_answer: int) -> None:
+    `under_way`, `retries` and `replicas` are there to be looked at.
+    """
+
+    def __init__(
+        self, name: str, url: str, *, connections: int, max_answer: int, resolve: Resolve = addresses_of
+    ) -> None:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 80
         self._host = parts.netloc.rpartition("@")[2]
         self._prefix = parts.path.rstrip("/")
         self._name = name
         self._max_answer = max_answer
         self._limit = connections
-        self._under_way = 0
-        self._pool = ConnectionPool(
-            host, port, host, port,
-            size=connections, connection_timeout=CONNECT_SECONDS, network_timeout=_NETWORK_SECONDS,
-        )  # fmt: skip
+        self._budget = RetryBudget(connections)
+        self.under_way = 0
+        self.retries = 0
+        self.replicas = Replicas(name)
+        health_path = f"{self._prefix}/health/ready"
+        self._discovery = Discovery(self.replicas, parts.hostname or "", parts.port or 80, health_path, resolve)
+
+    def start(self) -> None:
+        """Look for replicas, and at them, from now on."""
+        self._discovery.start()
+
+    @property
+    def found(self) -> bool:
+        """Whether there was a replica that is ready; it stays so, because the last ones known are never given up."""
+        return self._discovery.found
 
     def send(self, request: UpstreamRequest, seconds: float, *, share: float = 1.0) -> UpstreamAnswer:
         """The answer to a request, within `seconds`, unless `share` of the connections is busy.
 
         Raises ServiceAway, ServiceSlow or BadAnswer.
         """
-        if self._under_way >= self._limit * share:
-            raise ServiceAway(f"{self._name} has {self._under_way} requests under way")
-        self._under_way += 1
+        if self.under_way >= self._limit * share:
+            raise ServiceAway(f"{self._name} has {self.under_way} requests under way")
+        self.under_way += 1
         try:
             with gevent.Timeout(seconds, ServiceSlow(self._name)):
-                return self._send(request)
+                return self._send(request, time.monotonic() + seconds)
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
-    def _send(self, request: UpstreamRequest) -> UpstreamAnswer:
-        try:
-            return self._exchange(request)
-        except HTTPConnectionClosed as error:
-            if request.method not in _IDEMPOTENT and "Idempotency-Key" not in request.headers:
-                raise BadAnswer(f"{self._name} closed the connection") from error
-            log.info("upstream_retry", service=self._name)
-        try:
-            return self._exchange(request)
-        except HTTPConnectionClosed as error:
-            raise BadAnswer(f"{self._name} closed the connection twice") from error
+    def _send(self, request: UpstreamRequest, deadline: float) -> UpstreamAnswer:
+        self._budget.earn()
+        replica = self.replicas.pick()
+        if replica is None:
+            raise ServiceAway(f"{self._name} has no address yet")
+        unreachable: list[Replica] = []
+        may_repeat = request.may_be_repeated
+        while True:
+            fault: BadAnswer | ServiceAway
+            try:
+                return self._exchange(replica, request)
+            except NotConnected as error:
+                fault, again = ServiceAway(f"{self._name} can't be reached: {error}"), True
+                unreachable.append(replica)
+            except ConnectionLost as error:
+                fault, again = BadAnswer(f"{self._name} closed the connection: {error}"), may_repeat
+                may_repeat = False
+            except BrokenAnswer as error:
+                raise BadAnswer(f"{self._name}: {error}") from error
+            self.replicas.eject(replica)
+            another = self.replicas.pick(unreachable) if again else None
+            if another is None or not self._budget.spend():
+                raise fault
+            self.retries += 1
+            log.info("upstream_retry", service=self._name, reason=str(fault))
+            replica = another
+            left = str(int((deadline - time.monotonic()) * 1000))
+            request = replace(request, headers={**request.headers, DEADLINE_HEADER: left})
 
-    def _exchange(self, request: UpstreamRequest) -> UpstreamAnswer:
+    def _exchange(self, replica: Replica, request: UpstreamRequest) -> UpstreamAnswer:
+        replica.busy += 1
         try:
-            sock = self._pool.get_socket()
-        except OSError as error:
-            raise ServiceAway(f"{self._name} can't be reached: {error}") from error
-        try:
-            sock.sendall(self._bytes_of(request))
-        except OSError as error:
-            self._pool.release_socket(sock)
-            raise HTTPConnectionClosed(str(error)) from error
-        except BaseException:
-            self._pool.release_socket(sock)
-            raise
-        try:
-            return self._read(HTTPSocketPoolResponse(sock, self._pool, method=request.method))
-        except HTTPConnectionClosed:
-            raise
-        except (OSError, HTTPParseError, ValueError) as error:
-            raise BadAnswer(f"{self._name} broke off: {error!r}") from error
-
-    def _read(self, response: HTTPSocketPoolResponse) -> UpstreamAnswer:
-        body = bytearray()
-        with response:
-            while piece := response.read(_PIECE_BYTES):
-                body += piece
-                if len(body) > self._max_answer:
-                    raise BadAnswer(f"{self._name} answered more than {self._max_answer} bytes")
-        if not response.message_complete:
-            raise BadAnswer(f"{self._name} answered less than it announced")
-        return UpstreamAnswer(response.status_code, response.info(), bytes(body))
-
-    def _bytes_of(self, request: UpstreamRequest) -> bytes:
-        lines = [f"{request.method} {self._prefix}{request.target} HTTP/1.1", f"Host: {self._host}"]
-        lines += [f"{name}: {value}" for name, value in request.headers.items()]
-        if request.body or request.method in ("POST", "PUT", "PATCH"):
-            lines.append(f"Content-Length: {len(request.body)}")
-        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + request.body
+            sock = replica.connection()
+            try:
+                sent = request_bytes(request, self._host, self._prefix)
+                answer, reusable = exchange(sock, sent, request.method, self._max_answer)
+            except BaseException:
+                sock.close()
+                raise
+            if reusable:
+                replica.keep(sock)
+            else:
+                sock.close()
+            return answer
+        finally:
+            replica.busy -= 1

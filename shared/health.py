@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from shared.blueprint import Blueprint, NoData
+from shared.draining import draining
 from shared.errors import Unavailable
 from shared.guards import public
 from shared.metrics import gauge, sample
@@ -17,7 +18,10 @@ log = structlog.get_logger(__name__)
 
 
 def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
-    """`/health/live` and `/health/ready`; ready asks every one of `checks`, and the log names those that fail."""
+    """`/health/live` and `/health/ready`.
+
+    Ready asks every one of `checks`, and the log names those that fail; a process that was told to end is not ready.
+    """
     blueprint = Blueprint("health", __name__, description="For load balancers and supervisors")
     for name, check in checks.items():
         sample(_ready.labels(name), partial(_passes, name, check))
@@ -34,7 +38,7 @@ def health_pages(checks: Mapping[str, Callable[[], bool]]) -> Blueprint:
     @blueprint.answers(200, NoData, "Ready", example={}, errors=[Unavailable])
     def show_readiness() -> dict[str, Any]:
         """Say whether requests should be sent here."""
-        failed = [name for name, check in checks.items() if not _passes(name, check)]
+        failed = ["draining"] if draining() else [name for name, check in checks.items() if not _passes(name, check)]
         if failed:
             raise Unavailable(f"not ready: {', '.join(failed)}")
         return {}

@@ -1,6 +1,8 @@
 """What the gunicorn configurations of the rooms have in common.
 
-keepalive < graceful_timeout < the `stop_grace_period` of compose (40 s): a stopping server answers what it took.
+keepalive < graceful_timeout < the `stop_grace_period` of compose (40 s): a stopping server answers what it took. Its
+graceful_timeout begins with the SIGTERM, so it holds the time in which the server drains and then the keepalive of the
+last connections.
 """
 
 import logging.config
@@ -13,11 +15,14 @@ from typing import Any, Literal, TypeVar
 from gunicorn.glogging import Logger
 
 from shared import metric_files
+from shared.draining import drain_before_stopping
 from shared.logs import logging_config
-from shared.settings import SettingsError
+from shared.settings import Environment, SettingsError
 
 KEEPALIVE_SECONDS = 15
 GRACEFUL_SECONDS = 30
+# Six probes of the gateway, or two of a load balancer that looks every two seconds.
+DRAIN_SECONDS = 5
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes its own file there
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -25,10 +30,11 @@ T = TypeVar("T")
 
 
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings of gunicorn for `room`, from BIND, METRICS_BIND and LOG_LEVEL."""
+    """Settings of gunicorn for `room`, from BIND, METRICS_BIND, DRAIN_SECONDS and LOG_LEVEL."""
     bind, metrics = environ.get("BIND", "0.0.0.0:8000"), environ.get("METRICS_BIND", "")
     if port_of(metrics) == port_of(bind):
         sys.exit("The configuration is not valid:\nMETRICS_BIND must have another port than BIND")
+    drain_seconds = settings_or_exit(lambda _: _drain_seconds(environ))
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": [bind, metrics] if metrics else bind,
@@ -46,7 +52,7 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
         "logger_class": _Logger,
         "logconfig_dict": logging_config(room.rpartition(".")[2], log_level(environ)),
-        "post_worker_init": lambda worker: _begin_worker(worker, port_of(metrics)),
+        "post_worker_init": lambda worker: _begin_worker(worker, port_of(metrics), drain_seconds),
         **(metric_files.hooks() if metrics else {}),
     }
 
@@ -63,12 +69,13 @@ def port_of(address: str) -> str:
     return address.rpartition(":")[2]
 
 
-def _begin_worker(worker: Any, metrics_port: str) -> None:
+def _begin_worker(worker: Any, metrics_port: str, drain_seconds: int) -> None:
     # Not at the top: gunicorn's master imports this module, and keeps no figures (see shared/metric_files.py).
     from shared.broken_requests import envelope_broken_requests  # noqa: PLC0415
     from shared.metrics import open_door  # noqa: PLC0415
 
     envelope_broken_requests()
+    drain_before_stopping(worker, drain_seconds)
     if metrics_port:
         open_door(worker, metrics_port)
 
@@ -77,6 +84,12 @@ def log_level(environ: Mapping[str, str]) -> str:
     """LOG_LEVEL, or INFO when it is none that we know."""
     level = environ.get("LOG_LEVEL", "INFO").upper()
     return level if level in LOG_LEVELS else "INFO"
+
+
+def _drain_seconds(environ: Mapping[str, str]) -> int:
+    longest = GRACEFUL_SECONDS - KEEPALIVE_SECONDS
+    with Environment(environ) as environment:
+        return environment.integer("DRAIN_SECONDS", DRAIN_SECONDS, low=0, high=longest)
 
 
 def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:

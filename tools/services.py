@@ -32,6 +32,7 @@ _OPTIONAL = (
     *("KEY_PUBLISH_LEAD", "CLEAN_UP_INTERVAL", "SESSION_RETENTION", "AUDIT_RETENTION"),
     *("TRUSTED_HOPS", "REQUESTS_PER_SECOND", "BURST", "MAX_BODY_BYTES", "MAX_ANSWER_BYTES", "CONNECTIONS_PER_SERVICE"),
     *("DEADLINE_SECONDS", "PERSON_REQUESTS_PER_SECOND", "PERSON_BURST"),
+    "DRAIN_SECONDS",
 )
 _READINESS_SECONDS = 1.0
 
@@ -45,7 +46,8 @@ def environment(name: str, ports: Ports, secrets: Secrets) -> dict[str, str]:
     """Everything that one service is told, and nothing that belongs to another."""
     optional = {setting: os.environ[setting] for setting in _OPTIONAL if setting in os.environ}
     fixed = {"TOKEN_ISSUER": "latchkey", "METRICS_BIND": f"{HOST}:{metrics_port(name, ports)}"}
-    return {**basics(), **optional, **fixed, **_own_settings(name, ports, secrets)}
+    # Nobody balances load between these, so nobody has to be told before they stop.
+    return {**basics(), "DRAIN_SECONDS": "0", **optional, **fixed, **_own_settings(name, ports, secrets)}
 
 
 def migration(name: str, data: DataDir, settings: Mapping[str, str]) -> Process:

@@ -53,7 +53,7 @@ def doors(stack: Stack) -> dict[str, Doors]:
         return {
             "auth": doors_of(services.auth.app.create_app(auth)),
             "users": doors_of(services.users.app.create_app(users)),
-            "gateway": doors_of(gateway.app.create_pages(mock.Mock(), mock.Mock(), pages)),
+            "gateway": doors_of(gateway.app.create_pages(mock.Mock(), mock.Mock(), {}, pages)),
         }
 
 

@@ -33,7 +33,7 @@ class BrokenService:
     """A service that answers every request with the bytes that the test has put into `reply`, or hangs on None.
 
     What stands in `drip` follows byte by byte, ten a second. Keeps the requests that it got in `requests`, each as the
-    bytes of its head and body.
+    bytes of its head and body. Of its health it says that it is well, and keeps nothing.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,11 @@ class BrokenService:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            self.requests.append(_read_request(connection))
+            request = read_request(connection)
+            if request.startswith(b"GET /health/ready "):
+                connection.sendall(raw_reply("200 OK", b"{}"))
+                return
+            self.requests.append(request)
             if self.reply is None:
                 self._released.wait(60)
             else:
@@ -73,7 +77,8 @@ class BrokenService:
                     connection.sendall(bytes([byte]))
 
 
-def _read_request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
+    """The bytes of the next request; none when no more come within ten seconds."""
     connection.settimeout(10)
     received = b""
     while b"\r\n\r\n" not in received:
@@ -92,14 +97,15 @@ def _read_request(connection: socket.socket) -> bytes:
 
 @contextmanager
 def gateway_process(
-    environment: dict[str, str], log_path: Path, *, wsgi_app: str = "", **settings: str
+    environment: dict[str, str], log_path: Path, *, wsgi_app: str = "", page: str = "/health/ready", **settings: str
 ) -> Iterator[Api]:
     """A real gateway under gunicorn on a port of its own, with `settings` on top of `environment`.
 
-    It shows figures only when METRICS_BIND is among the settings: the environment's port is taken.
+    Waits until `page` is answered with 200. It shows figures only when METRICS_BIND is among the settings: the
+    environment's port is taken.
     """
     arguments = ["gateway/gunicorn_conf.py", *([wsgi_app] if wsgi_app else [])]
-    with _gunicorn(arguments, {**environment, "METRICS_BIND": "", **settings}, log_path) as api:
+    with _gunicorn(arguments, {**environment, "METRICS_BIND": "", **settings}, log_path, page) as api:
         yield api
 
 
@@ -112,7 +118,9 @@ def auth_process(environment: dict[str, str], log_path: Path, **settings: str) -
 
 
 @contextmanager
-def _gunicorn(arguments: list[str], environment: dict[str, str], log_path: Path) -> Iterator[Api]:
+def _gunicorn(
+    arguments: list[str], environment: dict[str, str], log_path: Path, page: str = "/health/ready"
+) -> Iterator[Api]:
     port = free_port()
     environment = {**environment, "BIND": f"127.0.0.1:{port}"}
     command = [sys.executable, "-m", "gunicorn", "-c", *arguments]
@@ -120,7 +128,7 @@ def _gunicorn(arguments: list[str], environment: dict[str, str], log_path: Path)
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     api = Api(f"http://127.0.0.1:{port}")
     try:
-        eventually(lambda: _is_ready(api), seconds=30)
+        eventually(lambda: _answers(api, page), seconds=30)
         yield api
     finally:
         api.hang_up()
@@ -132,7 +140,7 @@ def _gunicorn(arguments: list[str], environment: dict[str, str], log_path: Path)
             process.wait()
 
 
-def _is_ready(api: Api) -> bool:
+def _answers(api: Api, page: str) -> bool:
     with suppress(Exception):
-        return api.get("/health/ready").status == 200
+        return api.get(page).status == 200
     return False

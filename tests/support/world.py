@@ -10,7 +10,7 @@ import psycopg
 
 from tests.support.http import Api
 from tests.support.phone import Phone
-from tests.support.services import BrokenService, free_port, gateway_process
+from tests.support.services import BrokenService, gateway_process
 from tests.support.settings import UNLIMITED
 from tools.stack import Stack
 
@@ -63,8 +63,11 @@ class World:
 
     @cached_property
     def away(self) -> Api:
-        """A gateway before a users service that nobody has started."""
-        return self._gateway("away", USERS_URL=f"http://127.0.0.1:{free_port()}")
+        """A gateway before a users service that was there and is gone."""
+        service = BrokenService()
+        gateway = self._gateway("away", USERS_URL=service.url)
+        service.close()
+        return gateway
 
     @cached_property
     def limited(self) -> Api:

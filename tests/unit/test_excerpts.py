@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.excerpts import MAX_CHARACTERS, excerpt
+from gateway.exchange import UpstreamAnswer, UpstreamRequest
 from gateway.routes import Guard, Route
-from gateway.upstream import UpstreamAnswer, UpstreamRequest
 
 SIGN_IN = Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC)
 PROFILE = Route("PATCH", "/v1/users/me", "users", Guard.SIGNED_IN)

@@ -8,8 +8,8 @@ from geventhttpclient.header import Headers
 
 from gateway.answers import Answer, normalise
 from gateway.errors import BadAnswer, ServiceAway
+from gateway.exchange import UpstreamAnswer
 from gateway.returning import retry_after, returned
-from gateway.upstream import UpstreamAnswer
 
 OWN_FAILURE = b'{"message":"x","error_code":"%s"}'
 OWN_SUCCESS = b'{"message":"x","data":{}}'

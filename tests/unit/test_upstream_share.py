@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.errors import BadAnswer, ServiceAway, ServiceSlow
+from gateway.exchange import UpstreamRequest
 from gateway.routes import ROUTES
-from gateway.upstream import Upstream, UpstreamRequest
+from gateway.upstream import Upstream
 from tests.support.services import BrokenService
 from tests.support.waiting import eventually
 

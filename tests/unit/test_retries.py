@@ -1,0 +1,165 @@
+"""What the gateway does when a service can't be reached or hangs up; nothing is sent twice that must not be."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gateway.discovery import addresses_of
+from gateway.errors import BadAnswer, ServiceAway
+from gateway.exchange import UpstreamRequest
+from gateway.upstream import Upstream
+from tests.support.keeping import KeepingService
+from tests.support.services import BrokenService, free_port, raw_reply
+from tests.support.waiting import eventually
+
+NewService = Callable[..., KeepingService]
+Before = Callable[[str], Upstream]
+
+REPEATABLE = [
+    ("GET", {}),
+    ("HEAD", {}),
+    ("PUT", {}),
+    ("DELETE", {}),
+    ("POST", {"Idempotency-Key": "0b6f0f1c-0d7e-4d1f-a8f5-0c8d3b1f2a3e"}),
+]
+
+
+@pytest.fixture
+def service() -> Iterator[NewService]:
+    made: list[KeepingService] = []
+
+    def make(*args: object, **options: int) -> KeepingService:
+        made.append(KeepingService(*args, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def ask(upstream: Upstream, method: str = "GET", **headers: str) -> int:
+    """The status of one request."""
+    return upstream.send(
+        UpstreamRequest(method, "/x", {k.replace("_", "-"): v for k, v in headers.items()}, b""), 10
+    ).status
+
+
+@pytest.fixture
+def before() -> Iterator[Callable[[str], Upstream]]:
+    """Makes what stands before a service. Nobody looks for replicas here: they are as the test says."""
+    made: list[Upstream] = []
+
+    def make(url: str) -> Upstream:
+        made.append(Upstream("users", url, connections=64, max_answer=1000))
+        return made[-1]
+
+    yield make
+    for upstream in made:
+        for replica in upstream.replicas:
+            replica.drop_idle()
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_what_must_not_happen_twice_is_sent_once_when_its_connection_dies(
+    before: Before, service: NewService, method: str
+) -> None:
+    hanging_up = service(answers_per_connection=1)
+    upstream = before(hanging_up.url)
+    assert ask(upstream, method) == 200
+    with pytest.raises(BadAnswer):
+        ask(upstream, method)
+    assert len(hanging_up.requests) == 2
+
+
+@pytest.mark.parametrize(("method", "headers"), REPEATABLE)
+def test_what_may_happen_twice_is_sent_again_when_its_connection_dies(
+    before: Before, service: NewService, method: str, headers: dict[str, str]
+) -> None:
+    hanging_up = service(answers_per_connection=1)
+    upstream = before(hanging_up.url)
+    assert ask(upstream, method, **headers) == 200
+    assert ask(upstream, method, **headers) == 200
+    assert len(hanging_up.requests) == 3
+    assert upstream.retries == 1
+
+
+def test_nothing_is_sent_three_times(before: Before, service: NewService) -> None:
+    hanging_up = service(answers_per_connection=0)
+    with pytest.raises(BadAnswer):
+        ask(before(hanging_up.url))
+    assert len(hanging_up.requests) == 2
+
+
+def test_a_connection_that_was_closed_while_nobody_used_it_costs_no_request(
+    before: Before,
+    service: NewService,
+) -> None:
+    closing = service()
+    upstream = before(closing.url)
+    assert ask(upstream, "POST") == 200
+    closing.hang_up()
+    eventually(lambda: closing.kept == 0)
+    assert ask(upstream, "POST") == 200
+    assert len(closing.requests) == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_refused_connection_goes_to_another_replica(before: Before, service: NewService, method: str) -> None:
+    there = service("127.0.0.2")
+    for _ in range(20):
+        upstream = before(f"http://users:{there.port}")
+        upstream.replicas.be(addresses_of("127.0.0.2", there.port) | addresses_of("127.0.0.3", there.port))
+        assert ask(upstream, method) == 200
+    assert len(there.requests) == 20
+
+
+def test_a_service_of_which_every_replica_refuses_is_away(before: Before) -> None:
+    port = free_port()
+    upstream = before(f"http://users:{port}")
+    with pytest.raises(ServiceAway, match="no address"):
+        ask(upstream)
+    upstream.replicas.be(addresses_of("127.0.0.2", port) | addresses_of("127.0.0.3", port))
+    with pytest.raises(ServiceAway, match="can't be reached"):
+        ask(upstream)
+    assert upstream.retries == 1
+
+
+def test_the_last_replica_is_asked_although_it_was_away(before: Before, service: NewService) -> None:
+    port = free_port()
+    upstream = before(f"http://127.0.0.1:{port}")
+    with pytest.raises(ServiceAway):
+        ask(upstream)
+    service("127.0.0.1", port)
+    assert ask(upstream, "POST") == 200
+
+
+def test_retries_are_a_fifth_of_the_requests_and_the_few_that_a_quiet_service_may_have(
+    before: Before,
+    service: NewService,
+) -> None:
+    hanging_up = service(answers_per_connection=0)
+    upstream = before(hanging_up.url)
+    for _ in range(200):
+        with pytest.raises(BadAnswer):
+            ask(upstream)
+    assert 200 * 1.2 - 1 <= len(hanging_up.requests) <= 200 * 1.2 + 10
+
+
+def test_a_second_attempt_has_less_time_than_the_first(before: Before, service: NewService) -> None:
+    hanging_up = service(answers_per_connection=0)
+    with pytest.raises(BadAnswer):
+        ask(before(hanging_up.url), X_Deadline_Ms="10000")
+    first, second = (int(sent.partition(b"X-Deadline-Ms: ")[2].partition(b"\r\n")[0]) for sent in hanging_up.requests)
+    assert 0 < second < first
+
+
+def test_an_interim_answer_is_none_and_a_second_answer_is_a_fault(before: Before) -> None:
+    talkative = BrokenService()
+    upstream = before(talkative.url)
+    answer = raw_reply("200 OK", b"{}")
+    talkative.reply = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer
+    assert ask(upstream) == 200
+    talkative.reply = answer + raw_reply("500 Internal Server Error", b"{}")
+    with pytest.raises(BadAnswer):
+        ask(upstream)
+    talkative.close()
