@@ -26,8 +26,8 @@ from jwt.algorithms import ECAlgorithm
 
 from shared.access_tokens import APPS_AUDIENCE
 from shared.streams import REFILLED
-from tests.benchmarks.h2load import Load
 from tests.benchmarks.plot import draw
+from tests.benchmarks.pressure import Load
 from tests.support.services import free_port
 from tests.support.settings import UNLIMITED
 from tools.process import Process
@@ -87,21 +87,22 @@ class Street:
         """Every server under test, not started."""
         gunicorn = ["-m", "gunicorn"]
         gevent = [*gunicorn, "-c", "gateway/gunicorn_conf.py"]
-        plain = [*gunicorn, "--threads", "16", "--no-control-socket"]
+        flask = [*gunicorn, "--threads", "16", "--no-control-socket", f"{MODULES}.flask_requests:app"]
         uvicorn = ["-m", "uvicorn", "--no-access-log", f"{MODULES}.fastapi_httpx:app", "--port"]
         return [
             self._candidate("ours", gevent, "--bind"),
             self._candidate("gunicorn's hello", [*gevent, f"{MODULES}.hello:app"], "--bind"),
-            self._candidate("Flask + requests", [*plain, f"{MODULES}.flask_requests:app"], "--bind"),
+            self._candidate("Flask + requests", flask, "--bind"),
+            self._candidate("the same, session kept", flask, "--bind", SESSION="1"),
             self._candidate("FastAPI + httpx", uvicorn, ""),
         ]
 
-    def _candidate(self, name: str, command: list[str], option: str) -> Candidate:
+    def _candidate(self, name: str, command: list[str], option: str, **more: str) -> Candidate:
         port = free_port()
         bind = [option, f"127.0.0.1:{port}"] if option else [str(port)]
         environment = {
             "AUTH_URL": self.behind_url, "USERS_URL": self.behind_url, "REDIS_URL": self._redis_url,
-            "SERVICE_URL": self.behind_url, **UNLIMITED,
+            "SERVICE_URL": self.behind_url, **UNLIMITED, **more,
         }  # fmt: skip
         process = self._process(name, TESTED_CORE, [*command, *bind], port, environment)
         return Candidate(name, process, f"http://127.0.0.1:{port}")
@@ -144,7 +145,7 @@ def main() -> None:
         candidates = street.candidates()
         for candidate in candidates:
             exits.enter_context(running(candidate.process))
-        load = Load(PATH, street.token, OTHER_CORE, folder)
+        load = Load(PATH, street.token, OTHER_CORE)
         figures = throughput(candidates, load)
         direct = load.press(street.behind_url, CONNECTIONS, SECONDS).rate
         show_throughput(figures, direct)
@@ -204,7 +205,7 @@ def show_latency(ours: Candidate, figures: dict[str, Figures], street: Street, l
     direct: list[list[float]] = [[], []]
     for _ in range(ROUNDS):
         for found, url in ((direct, street.behind_url), (through, ours.url)):
-            times = load.steady(url, rate, SECONDS)
+            times = load.arrive(url, rate, SECONDS)
             for percentile, values in zip((50, 99), found, strict=True):
                 values.append(statistics.quantiles(times, n=100)[percentile - 1] * 1000)
     print(f"\n{'ms at half load':24}{'direct':>12}{'ours':>14}{'added':>15}   ({rate:.0f} requests/s)")
