@@ -120,7 +120,7 @@ def test_new_replicas_get_their_share_and_old_ones_leave_without_a_failed_reques
             replica.stop()
         # Docker lists a container until it has ended.
         for replica in others:
-            replica.process.wait(30)
+            replica.wait(30)
         name.be(FIRST)
         crowd.wait_for(50)
     assert crowd.failures == []

@@ -1,25 +1,18 @@
 """Replicas of users at several addresses of the loopback, the name that has them, and phones that never try twice."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 from urllib3.exceptions import HTTPError
 
 from tests.support.http import Api
 from tests.support.phone import Phone
+from tests.support.rooms import RoomProcess
 from tests.support.waiting import eventually
-from tools.process import ROOT
 from tools.stack import Stack
-
-READY_SECONDS = 30
 
 
 class Name:
@@ -37,45 +30,15 @@ class Name:
         whole.replace(self.path)
 
 
-class UsersReplica:
+class UsersReplica(RoomProcess):
     """A real process of users at an address of its own."""
 
     def __init__(self, stack: Stack, host: str, port: int, log_path: Path, **settings: str) -> None:
-        self.host = host
-        self.api = Api(f"http://{host}:{port}")
-        self._log_path = log_path
-        self._environment = {**stack.environment("users"), "METRICS_BIND": "", **settings, "BIND": f"{host}:{port}"}
-
-    def start(self) -> None:
-        """Starts it; it is not ready yet."""
-        command = [sys.executable, "-m", "gunicorn", "-c", "services/users/gunicorn_conf.py"]
-        with open(self._log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-
-    def wait_ready(self) -> None:
-        eventually(self.is_ready, seconds=READY_SECONDS)
-
-    def stop(self) -> None:
-        """Asks it to end, as Docker does."""
-        self.process.terminate()
-
-    def kill(self) -> None:
-        """Ends it and its workers in the middle of whatever they do."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def is_ready(self) -> bool:
-        try:
-            return self.api.get("/health/ready", headers={"Connection": "close"}).status == 200
-        except HTTPError:
-            return False
+        super().__init__("users", {**stack.environment("users"), **settings}, log_path, host=host, port=port)
 
     def served(self) -> Counter[str]:
         """How often it has answered each request, by request id."""
-        lines = self._log_path.read_text().splitlines() if self._log_path.exists() else []
+        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
         told = (json.loads(line) for line in lines if line.startswith("{"))
         return Counter(
             line["request_id"] for line in told if line.get("event") == "request" and line["path"].startswith("/v1/")
