@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import Flask
 
-from gateway import docs, pages
+from gateway import docs, metrics, pages
 from gateway.confirmations import Confirmations
 from gateway.discovery import Resolve, addresses_of
 from gateway.edge import Edge
@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     revoked.start()
     confirmations.start()
     limits.start()
+    metrics.watch(upstreams, revoked, confirmations)
     return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, edge=edge, settings=settings)
 
 
@@ -64,7 +65,8 @@ def create_pages(
             "keys": lambda: keys.loaded,
             "revocations": lambda: revoked.ready,
             "replicas": lambda: all(upstream.found for upstream in upstreams.values()),
-        }
+        },
+        wishes={"revocations": lambda: revoked.followed},
     )
     document(app, health, pages.blueprint)
     app.register_blueprint(docs.documents)

@@ -1,11 +1,14 @@
 """Asks a service on behalf of an app, judges what comes back, and tells the log what was wrong with it."""
 
+import time
+
 import structlog
 
 from gateway.answers import Answer, normalise
 from gateway.errors import ServiceAway, UpstreamFault
 from gateway.excerpts import excerpt
 from gateway.exchange import UpstreamAnswer, UpstreamRequest
+from gateway.metrics import observe_upstream
 from gateway.returning import retry_after, returned
 from gateway.routes import Route
 from gateway.upstream import Upstream
@@ -22,8 +25,12 @@ def ask(
     Raises BadAnswer, ServiceAway or ServiceSlow when there is none that may be passed on.
     """
     reply = None
+    started = time.perf_counter()
     try:
-        reply = upstream.send(request, trace.seconds_left, share=route.share)
+        try:
+            reply = upstream.send(request, trace.seconds_left, share=route.share)
+        finally:
+            observe_upstream(route.service, time.perf_counter() - started)
         answer = _judged(reply, request, language)
     except UpstreamFault as error:
         if reply and isinstance(error, ServiceAway) and (seconds := retry_after(reply.header("Retry-After"))):

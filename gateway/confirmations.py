@@ -29,6 +29,9 @@ class Confirmations:
         self._waiting: dict[str, int] = {}
         self._delayed = False
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def saw(self, person: Person) -> None:
         """Remember a token that was seen for the first time; the tokens of a sign-in replace none and tell nothing."""
         if person.generation > 0 and len(self._waiting) < _MAX_WAITING:

@@ -11,6 +11,7 @@ import time
 from gevent.lock import BoundedSemaphore
 
 from gateway.buckets import LocalBuckets, Rule, SharedBuckets
+from gateway.metrics import count_refusal
 from shared.errors import TooManyRequests
 
 _LEASE_SECONDS = 1.0
@@ -57,6 +58,7 @@ class Limit:
             lease = lease or self._new_lease(key)
             if wait := self._renew(lease, key):
                 standings.append(self._standing(0))
+                count_refusal(self._rule.name)
                 raise TooManyRequests(math.ceil(wait))
         lease.left -= 1
         standings.append(self._standing(lease.behind + lease.left))

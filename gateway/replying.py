@@ -17,6 +17,7 @@ from shared.catalogue import CATALOGUE
 from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
 from shared.logs import log_request
+from shared.metrics import UNKNOWN_ROUTE, count_request
 from shared.trace import REQUEST_ID_HEADER, Trace
 
 if TYPE_CHECKING:
@@ -61,16 +62,20 @@ def respond(
 
 
 def log_access(environ: Environ, route: Route | None, trace: Trace, answer: Answer, started: float) -> None:
-    """Write the one line that a request leaves; `started` is on the clock of time.perf_counter()."""
+    """Write the one line that a request leaves, and count it; `started` is on the clock of time.perf_counter()."""
+    seconds, path = time.perf_counter() - started, route.path if route else UNKNOWN_ROUTE
+    failed = who_failed(answer, route)
+    count_request(path, environ["REQUEST_METHOD"], answer.status, answer.error_code, seconds=seconds, failed=failed)
     log_request(
         logging.INFO,
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],
+        route=path,
         service=route.service if route else None,
         status=answer.status,
         error_code=answer.error_code,
-        failed=who_failed(answer, route),
+        failed=failed,
         request_id=trace.request_id,
         trace_id=trace.trace_id,
-        milliseconds=round((time.perf_counter() - started) * 1000, 1),
+        milliseconds=round(seconds * 1000, 1),
     )

@@ -14,6 +14,8 @@ _READ_SECONDS = 8.0
 _CONNECT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 _LONGEST_WAIT = 20.0
+# A read that has nothing to tell ends after _BLOCK_MS.
+_STALE_SECONDS = 7.0
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +36,23 @@ class RevokedSessions:
         self._caught_up = False
         self._redis_is_away = False
         self._wait_until = time.monotonic() + _LONGEST_WAIT
+        self._read_at = time.monotonic()
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._forget_at
+
+    def __len__(self) -> int:
+        return len(self._forget_at)
+
+    @property
+    def followed(self) -> bool:
+        """Whether a session that ends now is known here within a second."""
+        return self._caught_up and not self._redis_is_away and self.read_age < _STALE_SECONDS
+
+    @property
+    def read_age(self) -> float:
+        """Seconds since the stream was read, or since the start when it never was."""
+        return time.monotonic() - self._read_at
 
     @property
     def ready(self) -> bool:
@@ -68,6 +84,7 @@ class RevokedSessions:
         block = _BLOCK_MS if self._caught_up else None
         self._take(self._redis.xread({REVOCATIONS: self._position}, block=block, count=1000))
         self._redis_is_away = False
+        self._read_at = time.monotonic()
         if complete:
             self._caught_up = True
         else:

@@ -11,6 +11,7 @@ import urllib3
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 
 from shared.errors import InvalidToken, Unavailable
+from shared.metrics import gauge, sample
 
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # RFC 9068 section 2.1
@@ -20,6 +21,8 @@ _FIRST_LOAD_PAUSE = 0.2
 # A token that brings or points to its own key (jwk, jku, x5c, x5u) is an attack (RFC 8725 section 3.10), and whatever
 # else stands there was not written by us.
 _HEADERS = frozenset({"alg", "typ", "kid"})
+
+_age = gauge("latchkey_keys_age_seconds", "How long ago the public keys were fetched", over_workers="max")
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +43,11 @@ class KeySet:
         self.document: JwkSet = {"keys": []}
         self._lock = threading.Lock()
         self._next_unknown = 0.0
+        self._fetched_at = time.monotonic()
 
     def start(self) -> None:
         """Keep the keys fresh from a background thread (a greenlet under gevent)."""
+        sample(_age, lambda: time.monotonic() - self._fetched_at)
         threading.Thread(target=self._refresh_for_ever, name="keys", daemon=True).start()
 
     @property
@@ -78,6 +83,7 @@ class KeySet:
             document = self._load()
             self._keys = {key["kid"]: _public_key(key) for key in document["keys"] if _is_ours(key)}
             self.document = document
+            self._fetched_at = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, old keys are better than none
             log.warning("keys_not_refreshed", reason=repr(error))
             return False

@@ -59,12 +59,16 @@ _requests = counter("latchkey_http_requests", "Requests that were answered", "ro
 _durations = histogram(
     "latchkey_http_request_duration_seconds", "From the request's head to the whole answer", "route", "method"
 )
+_failures = counter("latchkey_failures", "5xx answers by who failed, a room or a service", "failed", "error_code")
 _children: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
 
 
-def count_request(route: str, method: str, status: int, error_code: str | None, seconds: float) -> None:
-    """Count a request that was answered. `route` is a template; method and code may be anything that a stranger says.
+def count_request(
+    route: str, method: str, status: int, error_code: str | None, *, seconds: float | None, failed: str | None
+) -> None:
+    """Count a request that was answered, after `seconds` if it is known how many.
 
+    `route` is a template, `failed` says whose fault a 5xx is; method and code may be anything that a stranger says.
     The labels' children are kept here, because looking them up takes longer than counting.
     """
     method = method if method in _METHODS else _OTHER
@@ -74,10 +78,13 @@ def count_request(route: str, method: str, status: int, error_code: str | None, 
     if known is None:
         known = _children[key] = (_requests.labels(*map(str, key)), _durations.labels(route, method))
     known[0].inc()
-    known[1].observe(seconds)
+    if seconds is not None:
+        known[1].observe(seconds)
+    if failed:
+        _failures.labels(failed, code).inc()
 
 
-_samples: list[tuple[Gauge, Callable[[], float]]] = []
+_samples: list[Callable[[], None]] = []
 
 
 def sample(measured: Gauge, measure: Callable[[], float]) -> None:
@@ -85,7 +92,20 @@ def sample(measured: Gauge, measure: Callable[[], float]) -> None:
 
     Because a worker that is scraped can't ask the others, each writes down its own state from time to time.
     """
-    _samples.append((measured, measure))
+    _samples.append(lambda: measured.set(measure()))
+
+
+def sample_growth(counted: Counter, count: Callable[[], int]) -> None:
+    """Let a counter follow a number that only grows and begins at 0, every five seconds."""
+    seen = 0
+
+    def look() -> None:
+        nonlocal seen
+        now = count()
+        counted.inc(now - seen)
+        seen = now
+
+    _samples.append(look)
 
 
 def open_door(worker: Any, port: str) -> None:
@@ -134,9 +154,9 @@ def _start_sampling() -> None:
 
 def _sample_for_ever() -> None:
     while True:
-        for measured, measure in _samples:
+        for look in _samples:
             try:
-                measured.set(measure())
+                look()
             except Exception as error:  # noqa: BLE001 - a figure that can't be had is no reason to have none
                 log.warning("figure_not_sampled", reason=repr(error))
         time.sleep(_SAMPLE_SECONDS)

@@ -52,16 +52,23 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
         "logger_class": _Logger,
         "logconfig_dict": logging_config(room.rpartition(".")[2], log_level(environ)),
-        "post_worker_init": lambda worker: _begin_worker(worker, port_of(metrics), drain_seconds),
+        "post_worker_init": lambda worker: _begin_worker(
+            worker, room.rpartition(".")[2], port_of(metrics), drain_seconds
+        ),
         **(metric_files.hooks() if metrics else {}),
     }
 
 
 class _Logger(Logger):  # type: ignore[misc]
-    """gunicorn's own, without its access lines: the rooms write better ones, and preparing these takes time."""
+    """gunicorn's own, without a line for each request: the rooms write better ones, and preparing these takes time."""
 
     def access(self, *_arguments: object) -> None:
         """Write nothing."""
+
+    def warning(self, message: str, *arguments: Any, **fields: Any) -> None:
+        """Write a warning, but none that quotes a broken request: there may be a token in it."""
+        if not message.startswith("Invalid request from ip="):
+            super().warning(message, *arguments, **fields)
 
 
 def port_of(address: str) -> str:
@@ -69,12 +76,12 @@ def port_of(address: str) -> str:
     return address.rpartition(":")[2]
 
 
-def _begin_worker(worker: Any, metrics_port: str, drain_seconds: int) -> None:
+def _begin_worker(worker: Any, room: str, metrics_port: str, drain_seconds: int) -> None:
     # Not at the top: gunicorn's master imports this module, and keeps no figures (see shared/metric_files.py).
     from shared.broken_requests import envelope_broken_requests  # noqa: PLC0415
     from shared.metrics import open_door  # noqa: PLC0415
 
-    envelope_broken_requests()
+    envelope_broken_requests(room)
     drain_before_stopping(worker, drain_seconds)
     if metrics_port:
         open_door(worker, metrics_port)

@@ -3,10 +3,9 @@
 import logging
 import re
 import time
-from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
 
@@ -97,19 +96,21 @@ def _finish(response: Response) -> Response:
     trace = current_trace.get()
     if trace is not None:
         response.headers[REQUEST_ID_HEADER] = trace.request_id
-    route, seconds, error_code = _route(), time.perf_counter() - g.started, g.get("error_code")
-    count_request(route, request.method, response.status_code, error_code, seconds)
-    fields: dict[str, Any] = {
+    route, status, error_code = _route(), response.status_code, g.get("error_code")
+    failed = current_app.config["ROOM"] if status >= 500 else None
+    seconds = time.perf_counter() - g.started
+    count_request(route, request.method, status, error_code, seconds=seconds, failed=failed)
+    log_request(
+        logging.DEBUG if status == 200 and route.startswith("/health/") else logging.INFO,
         **structlog.contextvars.get_contextvars(),
-        "method": request.method,
-        "path": request.path,
-        "status": response.status_code,
-        "milliseconds": round(seconds * 1000, 1),
-    }
-    if error_code:
-        fields["error_code"] = error_code
-    quiet = request.path.startswith("/health/") and response.status_code == 200
-    log_request(logging.DEBUG if quiet else logging.INFO, **fields)
+        method=request.method,
+        path=request.path,
+        route=route,
+        status=status,
+        error_code=error_code,
+        failed=failed,
+        milliseconds=round(seconds * 1000, 1),
+    )
     return response
 
 
