@@ -6,6 +6,7 @@ from flask import Flask
 
 from gateway import docs, metrics, pages
 from gateway.confirmations import Confirmations
+from gateway.cors import Cors
 from gateway.discovery import Resolve, addresses_of
 from gateway.edge import Edge
 from gateway.guard import TokenGuard
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     confirmations = Confirmations(settings.redis_url)
     guard = TokenGuard(AccessTokenVerifier(keys, settings.token_issuer), revoked, confirmations)
     limits = Limits(settings.network_limit, settings.person_limit, settings.redis_url)
-    edge = Edge(limits)
+    edge = Edge(limits, Cors(settings.allowed_origins))
     app = create_pages(keys, revoked, upstreams, settings)
     app.after_request(edge.finish_page)
     for upstream in upstreams.values():

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import headers, matching
@@ -55,6 +56,8 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
+        if (preflight := self._edge.preflight(environ)) is not None:
+            return self._permit(environ, start_response, preflight)
         methods = self._table.methods_for(environ["PATH_INFO"])
         caller = _Caller(
             headers.client_address(environ, self._settings.trusted_hops),
@@ -99,6 +102,13 @@ class Gateway:
             self._upstreams[route.service], route, request,
             service_url=service_url, language=caller.language, trace=trace,
         )  # fmt: skip
+
+    def _permit(self, environ: Environ, start_response: "StartResponse", preflight: HeaderList) -> Iterable[bytes]:
+        """Answer what a browser asks before the request itself. Such a question has no token, and meets no limit."""
+        trace, answer = Trace.start(_header_of(environ), 0), Answer(HTTPStatus.NO_CONTENT, b"")
+        log_access(environ, None, trace, answer, time.perf_counter())
+        self._edge.finish(environ, preflight)
+        return respond(environ, start_response, answer, preflight, trace)
 
     def _seconds_for(self, route: Route) -> float:
         return route.seconds or self._settings.deadline_seconds

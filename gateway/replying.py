@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 HeaderList = list[tuple[str, str]]
 
+_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ def respond(
 ) -> Iterable[bytes]:
     """Start the response and give its body; `extra` are headers beside those that every answer has."""
     fields = [*extra, (REQUEST_ID_HEADER, trace.request_id)]
-    if answer.status != HTTPStatus.NOT_MODIFIED:
+    if answer.status not in _BODILESS:
         fields += [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(answer.body)))]
     start_response(_STATUS_LINES[answer.status], fields)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.buckets import Rule
+from gateway.cors import ANY_ORIGIN, ORIGIN
 from gateway.routes import SERVICES
 from shared.settings import Environment
 from shared.web import MAX_BODY_BYTES
@@ -17,6 +18,7 @@ class Settings:
     """All settings of the gateway.
 
     `service_urls` has one URL for each service of the route table. `trusted_hops` is how many proxies stand in front.
+    `allowed_origins` are the web pages that may read answers, or `*`.
     `network_limit` and `person_limit` hold for all gateways together. `max_body` and `max_answer` are in bytes; a
     request has `deadline_seconds` where its route does not say otherwise.
     """
@@ -26,6 +28,7 @@ class Settings:
     token_issuer: str
     access_token_lifetime: int
     trusted_hops: int
+    allowed_origins: tuple[str, ...]
     network_limit: Rule
     person_limit: Rule
     max_body: int
@@ -43,6 +46,7 @@ class Settings:
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),
                 trusted_hops=environment.integer("TRUSTED_HOPS", 0, low=0, high=10),
+                allowed_origins=_origins(environment),
                 network_limit=Rule(
                     "network",
                     environment.integer("REQUESTS_PER_SECOND", 500, low=1, high=1_000_000),
@@ -58,3 +62,11 @@ class Settings:
                 connections_per_service=environment.integer("CONNECTIONS_PER_SERVICE", 64, low=1, high=10_000),
                 deadline_seconds=environment.integer("DEADLINE_SECONDS", 10, low=1, high=300),
             )
+
+
+def _origins(environment: Environment) -> tuple[str, ...]:
+    names = environment.text("ALLOWED_ORIGINS", "").replace(",", " ").split()
+    for name in names:
+        if name != ANY_ORIGIN and not ORIGIN.fullmatch(name):
+            environment.refuse("ALLOWED_ORIGINS", f"has {name!r}, which is no origin such as https://app.example.com")
+    return tuple(names)

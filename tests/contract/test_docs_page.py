@@ -1,8 +1,6 @@
 """The page for developers, in a real browser: whoever reads it can sign up, sign in and read a profile on it."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,24 +12,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.support.browser import fresh_browser, needs_browser
 from tests.support.http import Api
 from tests.support.phone import PASSWORD, new_email
 from tools.stack import Stack
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-    "--disable-default-apps", "--window-size=1280,1600",
-]  # fmt: skip
 PAGE_SECONDS = 30
 T = TypeVar("T")
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER) and os.environ.get("REQUIRE_BROWSER") != "1",
-    reason="needs Chromium and its driver: apt-get install chromium chromium-driver (REQUIRE_BROWSER=1 insists)",
-)
+pytestmark = needs_browser
 
 
 class DocsPage:
@@ -122,19 +111,8 @@ class DocsPage:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A fresh Chromium that knows nobody."""
-    assert CHROMIUM, "REQUIRE_BROWSER=1 is set, and no Chromium is installed"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # With a path, selenium never looks for a driver on the network.
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(executable_path=DRIVER))
-    try:
-        yield chrome
-    finally:
-        chrome.quit()
+    with fresh_browser(tmp_path_factory.mktemp("chromium")) as chromium:
+        yield chromium
 
 
 @pytest.fixture
