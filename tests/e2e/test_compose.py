@@ -53,28 +53,6 @@ except psycopg.OperationalError as error:
 """
 
 
-@pytest.fixture(scope="module")
-def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A .env as a new person makes it."""
-    path = tmp_path_factory.mktemp("compose") / ".env"
-    subprocess.run([ROOT / "deploy" / "new-env", path], check=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def project(env_file: Path) -> Iterator[ComposeProject]:
-    """The whole stack, built and started once."""
-    need_compose()
-    running = ComposeProject(env_file)
-    try:
-        running.build()
-        running.up()
-        yield running
-    finally:
-        running.down()
-    assert running.remains() == []
-
-
 @pytest.fixture
 def new_project(env_file: Path) -> Iterator[Callable[..., ComposeProject]]:
     """Makes projects that are not started yet."""

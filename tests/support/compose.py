@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,14 +40,36 @@ class ComposeProject:
     def gateway_url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def command(self) -> list[str]:
+        """How Compose is called for this project."""
+        own = ["--project-name", self.name, "--env-file", str(self._env_file), "--ansi", "never"]
+        return [*_compose_command(), *own]
+
     def try_to(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Runs a command of Compose, which may fail."""
-        own = ["--project-name", self.name, "--env-file", str(self._env_file), "--ansi", "never"]
-        return _run([*_compose_command(), *own, *arguments], self._settings, seconds)
+        return _run([*self.command, *arguments], self._settings, seconds)
 
     def do(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> str:
         """Runs a command of Compose and gives its output; fails when it does."""
         return _output(self.try_to(*arguments, seconds=seconds))
+
+    @contextmanager
+    def running(self, *arguments: str, output: Path) -> Iterator[None]:
+        """Lets a command of Compose run, and write its output into a file."""
+        with open(output, "wb") as file:
+            environment = _environment(self._settings)
+            process = subprocess.Popen([*self.command, *arguments], cwd=ROOT, env=environment, stdout=file)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(_COMMAND_SECONDS)
+
+    def rolling_restart(self, service: str) -> str:
+        """What deploy/rolling-restart says, as somebody who runs a stack types it."""
+        settings = {**self._settings, "COMPOSE": " ".join(self.command)}
+        return _output(_run(["deploy/rolling-restart", service], settings, _COMMAND_SECONDS))
 
     def build(self) -> None:
         self.do("build", seconds=_BUILD_SECONDS)
@@ -122,14 +146,16 @@ def _builder() -> dict[str, str]:
     return {} if has_buildx else {"DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"}
 
 
-def _run(command: list[str], settings: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+def _environment(settings: dict[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("DOCKER_")}
-    if settings:
-        inherited |= _builder()
+    return inherited | (_builder() if settings else {}) | settings
+
+
+def _run(command: list[str], settings: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=ROOT,
-        env=inherited | settings,
+        env=_environment(settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -4,15 +4,20 @@ import json
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from urllib3.exceptions import HTTPError
 
-from tests.support.http import Api
+from tests.support.http import Answer, Api
 from tests.support.phone import Phone
 from tests.support.rooms import RoomProcess
 from tests.support.waiting import eventually
 from tools.stack import Stack
+
+_ME = "/v1/users/me"
 
 
 class Name:
@@ -46,22 +51,21 @@ class UsersReplica(RoomProcess):
 
 
 class Crowd:
-    """Phones that read and write without a pause on kept connections, and never try anything twice.
+    """Phones that read, write and perhaps refresh without a pause on kept connections, and never try anything twice.
 
-    As a context manager it is busy inside. `sent` and `written` are request ids, of everything and of what writes;
-    `failures` are the answers that were none of 200, and what else went wrong, each with its method.
+    As a context manager it is busy inside, each phone with one request at a time. `done` has what came of every
+    request: its method, and the status or what went wrong.
     """
 
-    def __init__(self, gateway: Api, phone: Phone, size: int = 6) -> None:
-        self.sent: list[str] = []
-        self.written: list[str] = []
-        self.failures: list[tuple[str, str]] = []
-        self._base_url = gateway.base_url
-        self._phone = phone
+    def __init__(self, gateway_url: str, size: int = 6, *, refreshes: bool = False) -> None:
+        self.done: list[tuple[str, str]] = []
+        self._phones = [Phone(Api(gateway_url)).sign_up() for _ in range(size)]
+        self._before = self._revisions()
+        self._refreshes = refreshes
         self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._be_busy, args=(bool(number % 2),)) for number in range(size)]
+        self._threads = [threading.Thread(target=self._be_busy, args=(phone,)) for phone in self._phones]
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -71,28 +75,54 @@ class Crowd:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def size(self) -> int:
+        return len(self._phones)
+
+    def failures(self, since: int = 0) -> list[tuple[str, str]]:
+        """What went wrong after so many requests."""
+        return [one for one in self.done[since:] if one[1] != "200"]
+
     def wait_for(self, requests: int) -> None:
         """Until so many more requests were answered."""
-        wanted = len(self.sent) + requests
-        eventually(lambda: len(self.sent) >= wanted, seconds=60)
+        wanted = len(self.done) + requests
+        eventually(lambda: len(self.done) >= wanted, seconds=60)
 
-    def _be_busy(self, writes: bool) -> None:
-        api = Api(self._base_url)
-        number = 0
+    def executed(self) -> int:
+        """How many writes were executed, as the database has counted them."""
+        return self._revisions() - self._before
+
+    def written(self, outcome: str = "") -> int:
+        """How many writes were sent, or had this outcome."""
+        return len([one for one in self.done if one[0] == "PATCH" and outcome in (one[1], "")])
+
+    def _revisions(self) -> int:
+        # Every change of a profile makes its ETag one more.
+        return sum(eventually(partial(_revision, phone)) for phone in self._phones)
+
+    def _be_busy(self, phone: Phone) -> None:
+        actions: dict[str, Callable[[], Answer]] = {
+            "GET": lambda: phone.get(_ME),
+            "PATCH": lambda: phone.send("PATCH", _ME, {"name": uuid.uuid4().hex}),
+        }
+        if self._refreshes:
+            actions["POST"] = phone.refresh
         while not self._enough.is_set():
-            number += 1
-            self._ask(api, "PATCH" if writes else "GET", {"name": f"John {number}"} if writes else None)
-        api.hang_up()
+            for method, act in actions.items():
+                self.done.append((method, _outcome(act)))
+        # Who hangs up talks no more, so the phone gets another line.
+        phone.api.hang_up()
+        phone.api = Api(phone.api.base_url)
 
-    def _ask(self, api: Api, method: str, body: dict[str, str] | None) -> None:
-        request_id = uuid.uuid4().hex
-        try:
-            token, headers = self._phone.access_token, {"X-Request-Id": request_id}
-            answer = api.send(method, "/v1/users/me", body, token=token, headers=headers)
-            if answer.status != 200:
-                self.failures.append((method, f"{answer.status} {answer.error_code}"))
-        except HTTPError as error:
-            self.failures.append((method, repr(error)))
-        self.sent.append(request_id)
-        if method == "PATCH":
-            self.written.append(request_id)
+
+def _outcome(act: Callable[[], Answer]) -> str:
+    try:
+        answer = act()
+        return "200" if answer.status == 200 else f"{answer.status} {answer.error_code}"
+    except HTTPError as error:
+        return repr(error)
+
+
+def _revision(phone: Phone) -> int:
+    """The number in the profile's ETag; 0 until the profile has arrived."""
+    return int(phone.get(_ME, Connection="close").headers.get("ETag", "0").strip('"'))

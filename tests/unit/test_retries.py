@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import gevent
 import pytest
 
 from gateway.discovery import addresses_of
@@ -81,6 +82,17 @@ def test_what_may_happen_twice_is_sent_again_when_its_connection_dies(
     assert ask(upstream, method, **headers) == 200
     assert len(hanging_up.requests) == 3
     assert upstream.retries == 1
+
+
+def test_the_second_attempt_takes_a_new_connection_and_not_one_that_is_as_old(
+    before: Before, service: NewService
+) -> None:
+    hanging_up = service(answers_per_connection=1)
+    upstream = before(hanging_up.url)
+    gevent.joinall([gevent.spawn(ask, upstream) for _ in range(2)])
+    assert hanging_up.kept == 2
+    assert ask(upstream) == 200
+    assert len(hanging_up.requests) == 4
 
 
 def test_nothing_is_sent_three_times(before: Before, service: NewService) -> None:
