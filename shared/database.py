@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
@@ -11,9 +11,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from shared.connection_check import check_at_checkout
 from shared.errors import Unavailable
+from shared.metrics import gauge, sample
 
 # The server gives up first. The client gives up on a server that is frozen and can't, or that is no longer reached.
 STATEMENT_TIMEOUT_MS = 4_000
@@ -24,6 +26,9 @@ CONNECT_SECONDS = 2
 POOL_WAIT_SECONDS = 2
 # How often a waiting connection looks at the time.
 _WAKE_SECONDS = 0.1
+
+_in_use = gauge("latchkey_sql_connections_in_use", "Connections to PostgreSQL at work", over_workers="sum")
+_limit = gauge("latchkey_sql_connections_limit", "Connections to PostgreSQL that there may be", over_workers="sum")
 
 T = TypeVar("T")
 
@@ -65,6 +70,8 @@ class Database:
             hide_parameters=True,
         )
         check_at_checkout(self.engine)
+        _limit.set(connections)
+        sample(_in_use, cast(QueuePool, self.engine.pool).checkedout)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -92,7 +92,7 @@ def sample(measured: Gauge, measure: Callable[[], float]) -> None:
 
     Because a worker that is scraped can't ask the others, each writes down its own state from time to time.
     """
-    _samples.append(lambda: measured.set(measure()))
+    look_often(lambda: measured.set(measure()))
 
 
 def sample_growth(counted: Counter, count: Callable[[], int]) -> None:
@@ -105,6 +105,11 @@ def sample_growth(counted: Counter, count: Callable[[], int]) -> None:
         counted.inc(now - seen)
         seen = now
 
+    look_often(look)
+
+
+def look_often(look: Callable[[], None]) -> None:
+    """Call `look`, which sets figures, every five seconds."""
     _samples.append(look)
 
 

@@ -1,8 +1,8 @@
 """Builds the auth service."""
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 
-from services.auth import audit, internal_routes, routes, session_routes
+from services.auth import audit, internal_routes, metrics, routes, session_routes
 from services.auth.parts import ROOM, build_parts
 from services.auth.settings import Settings
 from services.auth.views import client_network
@@ -15,6 +15,8 @@ from shared.web import create_app as create_web_app
 
 # Less than the gateway's ten seconds, so that the service that is slow is the one that says so.
 BUDGET_SECONDS = 9.0
+# The views whose outcomes are counted.
+_ACTIONS = {"sign_in.sign_up": "sign_up", "sign_in.sign_in": "sign_in", "sign_in.refresh": "refresh"}
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -31,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(internal_routes.well_known)
     app.before_request(_say_who_asks)
     app.after_request(_keep_out_of_caches)
+    app.after_request(_count_outcome)
     refuse_unguarded_views(app)
     keys.start()
     return app
@@ -44,4 +47,10 @@ def _say_who_asks() -> None:
 def _keep_out_of_caches(response: Response) -> Response:
     """Tokens have no business in a cache (RFC 6749 section 5.1)."""
     response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _count_outcome(response: Response) -> Response:
+    if action := _ACTIONS.get(request.endpoint or ""):
+        metrics.outcomes.labels(action, g.get("error_code") or g.get("outcome", "done")).inc()
     return response

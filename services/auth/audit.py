@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.event import listens_for
 from sqlalchemy.orm import Session
 
+from services.auth import metrics
 from services.auth.errors import AccountDisabled, WrongCredentials
 from services.auth.models import Account, AuditEvent
 from shared.database import Database
@@ -43,6 +45,7 @@ class Origin:
     operator: str | None = None
 
 
+_UNCOUNTED = "latchkey.events"
 _NOBODY = Origin()
 origin: ContextVar[Origin] = ContextVar("origin", default=_NOBODY)
 
@@ -69,6 +72,7 @@ def record(
             details=details,
         )
     )
+    session.info.setdefault(_UNCOUNTED, []).append((event, str(details.get("reason", ""))))
 
 
 @contextmanager
@@ -88,6 +92,13 @@ def events_of(session: Session, account_id: int, limit: int) -> Sequence[AuditEv
     """The last events of an account, the newest first."""
     wanted = select(AuditEvent).where(AuditEvent.account_id == account_id)
     return session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()
+
+
+@listens_for(Session, "after_commit")
+def _count(session: Session) -> None:
+    """Count the events once they are true."""
+    for event, reason in session.info.pop(_UNCOUNTED, ()):
+        metrics.events.labels(event, reason).inc()
 
 
 def _record_alone(database: Database, event: Event, account: Account | None) -> None:

@@ -149,6 +149,11 @@ class Counters:
         self._local = LocalCounters()
         self._avoid_until = 0.0
 
+    @property
+    def without_redis(self) -> bool:
+        """Whether Redis failed when it was asked last."""
+        return self._avoid_until > 0
+
     def take(self, brakes: Sequence[Brake]) -> float:
         """Count an attempt under all of `brakes` and return 0, or count nothing and return the seconds to wait."""
         return self._ask(lambda store: store.take(brakes))

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
+from services.auth import metrics
 from services.auth.brake_counters import Counters
 from services.auth.brake_rules import Brake, Rule
 from services.auth.errors import TooManyAttempts, WrongCredentials
 from services.auth.known_devices import Place, Recognition
 from services.auth.settings import Settings
+from shared.metrics import sample
 from shared.networks import site_of
 
 
@@ -27,6 +29,8 @@ class Brakes:
         first, greatest = settings.sign_in_first_delay, settings.sign_in_greatest_delay
         self._counters = counters
         self._refreshes = refreshes
+        without_redis = metrics.brakes_without_redis
+        sample(without_redis, lambda: float(counters.without_redis or refreshes.without_redis))
         self._one_place = Rule.delays(settings.sign_in_free_failures, first, greatest)
         self._account = Rule.delays(settings.account_free_failures, first, greatest)
         self._network = Rule.per_minute(settings.network_failures_per_minute)

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from services.auth import audit, key_rotation
+from services.auth import audit, key_rotation, standing
 from services.auth.models import AuditEvent, OutboxEntry, SessionRow, SignupKey
 from services.auth.settings import DAY, Settings
 from services.auth.tokens import SERVICE_TOKEN_LIFETIME
@@ -46,6 +46,7 @@ class CleanUp:
         done = {step.__name__.strip("_"): self._do(step) for step in self._steps()}
         if not any(done.values()):
             self._next_round = time.monotonic() + self._settings.clean_up_interval
+            standing.count_sessions(self._database)
         log.debug("cleaned_up", **done)
         return sum(done.values())
 

@@ -10,7 +10,7 @@ import structlog
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from services.auth import imported_hashes
+from services.auth import imported_hashes, metrics
 from services.auth.imported_hashes import UnusableHash
 from shared.errors import Unavailable
 
@@ -37,6 +37,7 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1, type=Type.ID)
         self._slots = ThreadPoolExecutor(slots, "hashing")
         self._places = threading.BoundedSemaphore(slots + queue)
+        metrics.hashing_places.set(slots + queue)
         # Checked when there is no account, so that an unknown email takes the time of a wrong password.
         self._nobody = self._hasher.hash("nobody")
 
@@ -77,14 +78,21 @@ class Passwords:
     def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
         if not self._places.acquire(blocking=False):
             raise _too_many()
+        metrics.hashing_under_way.inc()
         turn = self._slots.submit(work, *arguments)
-        turn.add_done_callback(lambda _: self._places.release())
+        turn.add_done_callback(self._leave)
         try:
-            return turn.result(_WAIT_SECONDS)
+            with metrics.hashing_seconds.time():
+                return turn.result(_WAIT_SECONDS)
         except TimeoutError as error:
             turn.cancel()
             raise _too_many("no password was hashed in time") from error
 
+    def _leave(self, _turn: object) -> None:
+        metrics.hashing_under_way.dec()
+        self._places.release()
+
 
 def _too_many(reason: str = "too many passwords are being hashed") -> Unavailable:
+    metrics.hashing_refused.inc()
     return Unavailable(reason, seconds=random.randint(*_RETRY_SECONDS))  # noqa: S311

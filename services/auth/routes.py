@@ -3,6 +3,8 @@
 import uuid
 from typing import Any
 
+from flask import g
+
 from services.auth import accounts, audit, known_devices, outbox, refresh_tokens, rotation, sessions
 from services.auth.accounts import SignUp
 from services.auth.devices import Device
@@ -151,6 +153,7 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
         return vars(parts().tokens.pair_for(rotated))
     with parts().database.transaction() as session:
         outcome = rotation.rotate(session, presented, parts().settings)
+    g.outcome = "repeated"
     parts().revocations.publish(outcome.ended)
     if outcome.error:
         raise outcome.error

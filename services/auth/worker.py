@@ -9,13 +9,13 @@ from pathlib import Path
 import redis
 import structlog
 
-from services.auth import outbox
+from services.auth import metrics, outbox, standing
 from services.auth.cleanup import CleanUp
 from services.auth.confirmations import Confirmations
 from services.auth.parts import Parts
 from services.auth.revocations import RevocationRepeater, connect
 from shared.errors import Unavailable
-from shared.metrics import serve_alone
+from shared.metrics import look_often, serve_alone
 
 _IDLE_SECONDS = 0.5
 _BUG_SECONDS = 5.0
@@ -42,6 +42,7 @@ def run(parts: Parts) -> None:
     threads = [
         threading.Thread(target=_repeat, args=(name, job, rounds, stop), name=name) for name, job in jobs.items()
     ]
+    look_often(lambda: standing.look(parts.database))
     serve_alone(parts.settings.metrics_bind)
     for thread in threads:
         thread.start()
@@ -55,16 +56,18 @@ def run(parts: Parts) -> None:
 
 def _repeat(name: str, job: Callable[[], int], rounds: dict[str, float], stop: threading.Event) -> None:
     while not stop.is_set():
-        pause = _IDLE_SECONDS
+        pause, result = _IDLE_SECONDS, "done"
         try:
             if job():
                 pause = 0
         except (Unavailable, redis.RedisError) as error:
+            result = "waits"
             log.warning("worker_waits", job=name, reason=repr(error))
         except Exception:
             # A bug in one job must not keep the others from their work.
             log.exception("worker_job_failed", job=name)
-            pause = _BUG_SECONDS
+            pause, result = _BUG_SECONDS, "failed"
+        metrics.worker_rounds.labels(name, result).inc()
         rounds[name] = time.monotonic()
         stop.wait(pause)
 
