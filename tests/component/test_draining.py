@@ -146,5 +146,8 @@ def test_a_time_to_drain_that_leaves_none_for_the_last_requests_is_refused(stack
     log_path = tmp_path / "users.log"
     room = RoomProcess("users", {**stack.environment("users"), "DRAIN_SECONDS": "16"}, log_path)
     room.start()
-    assert room.wait(20) != 0
+    try:
+        assert room.wait(20) != 0
+    finally:
+        room.kill()
     assert "DRAIN_SECONDS must be from 0 to 15" in log_path.read_text()
