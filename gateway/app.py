@@ -9,6 +9,7 @@ from gateway.confirmations import Confirmations
 from gateway.cors import Cors
 from gateway.discovery import Resolve, addresses_of
 from gateway.edge import Edge
+from gateway.envelope_check import EnvelopeCheck
 from gateway.guard import TokenGuard
 from gateway.limits import Limits
 from gateway.matching import RouteTable
@@ -44,7 +45,9 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     limits = Limits(settings.network_limit, settings.person_limit, settings.redis_url)
     edge = Edge(limits, Cors(settings.allowed_origins))
     app = create_pages(keys, revoked, upstreams, settings)
+    check = EnvelopeCheck(settings.envelope_check_every)
     app.after_request(edge.finish_page)
+    app.after_request(check.finish_page)
     for upstream in upstreams.values():
         upstream.start()
     keys.start()
@@ -52,7 +55,7 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     confirmations.start()
     limits.start()
     metrics.watch(upstreams, revoked, confirmations)
-    return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, edge=edge, settings=settings)
+    return Gateway(app.wsgi_app, RouteTable(ROUTES), guard, upstreams, edge=edge, check=check, settings=settings)
 
 
 def create_pages(

@@ -16,6 +16,8 @@ _upstream_seconds = histogram(
     "latchkey_upstream_duration_seconds", "From asking a service to its whole answer or to giving up", "service"
 )
 _refusals = counter("latchkey_rate_limit_refusals", "Requests that a rate limit refused", "limit")
+checks = counter("latchkey_envelope_checks", "Answers whose envelope was looked at before they were sent")
+violations = counter("latchkey_envelope_violations", "Answers that broke the envelope and were replaced; must stay 0")
 _followed = gauge(
     "latchkey_revocations_followed", "1 while a worker learns at once which sessions end, else 0", over_workers="min"
 )

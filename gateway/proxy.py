@@ -10,6 +10,7 @@ from gateway import headers, matching
 from gateway.answers import Answer
 from gateway.asking import ask
 from gateway.edge import Edge
+from gateway.envelope_check import EnvelopeCheck
 from gateway.exchange import UpstreamRequest
 from gateway.guard import TokenGuard
 from gateway.matching import RouteTable
@@ -45,6 +46,7 @@ class Gateway:
         upstreams: Mapping[str, Upstream],
         *,
         edge: Edge,
+        check: EnvelopeCheck,
         settings: Settings,
     ) -> None:
         self._pages = pages
@@ -52,6 +54,7 @@ class Gateway:
         self._guard = guard
         self._upstreams = upstreams
         self._edge = edge
+        self._check = check
         self._settings = settings
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
@@ -82,6 +85,7 @@ class Gateway:
             answer, extra = self._forward(route, environ, body, trace, caller)
         except Exception as error:  # noqa: BLE001 - the one place where everything becomes an envelope
             answer, extra = failed(error, caller.language, trace)
+        answer, extra = self._check.approve(answer, extra, route, trace, caller.language)
         log_access(environ, route, trace, answer, started)
         self._edge.finish(environ, extra)
         reply = respond(environ, start_response, answer, extra, trace)

@@ -29,7 +29,8 @@ SERVICE_CLIENTS = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything, started once; a test that stops a part of it starts that part again."""
     generous = {"NETWORK_SIGN_UPS_PER_MINUTE": "1000000", "NETWORK_FAILURES_PER_MINUTE": "1000000"}
-    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS), **generous}, "gateway": UNLIMITED}
+    gateway = {**UNLIMITED, "ENVELOPE_CHECK_EVERY": "1"}
+    settings = {"auth": {"SERVICE_CLIENTS": json.dumps(SERVICE_CLIENTS), **generous}, "gateway": gateway}
     with Stack(tmp_path_factory.mktemp("stack") / "data", Ports.free(), settings=settings) as running:
         running.start()
         yield running
@@ -37,6 +38,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert any(logs.values())
     told = {name for name, text in logs.items() for secret in SECRETS if secret in text}
     assert told == set(), "a token or a password stands in a log"
+    # Every answer of the run was looked at.
+    assert "envelope_violation" not in logs["gateway.log"]
 
 
 @pytest.fixture(scope="session")
