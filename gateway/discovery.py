@@ -69,7 +69,8 @@ class Discovery:
                 for replica in self._replicas.be(self._resolve(self._host, self._port)):
                     gevent.spawn(self._watch, replica)
                 self._reason = ""
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
+                # Also for what can't be a name at all.
                 if str(error) != self._reason:
                     log.warning("service_not_resolved", host=self._host, reason=str(error))
                 self._reason = str(error)
@@ -109,9 +110,8 @@ class Discovery:
         finally:
             sock.close()
         status = line[9:12]
-        return (
-            Health.READY if line.startswith(b"HTTP/1.") and status.isdigit() and status < b"500" else Health.NOT_READY
-        )
+        answered = line.startswith(b"HTTP/1.") and status.isdigit() and status < b"500"
+        return Health.READY if answered else Health.NOT_READY
 
 
 def _is_address(host: str) -> bool:

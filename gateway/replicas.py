@@ -79,18 +79,18 @@ class Replica:
 
     def connect(self) -> socket.socket:
         """A new connection. Raises NotConnected."""
-        sock = socket.socket(self.address.family, plain.SOCK_STREAM)
         try:
-            sock.settimeout(CONNECT_SECONDS)
-            sock.connect(self.address.sockaddr)
-            sock.settimeout(None)
-            sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
+            sock = socket.socket(self.address.family, plain.SOCK_STREAM)
+            try:
+                sock.settimeout(CONNECT_SECONDS)
+                sock.connect(self.address.sockaddr)
+                sock.settimeout(None)
+                sock.setsockopt(plain.IPPROTO_TCP, plain.TCP_NODELAY, 1)
+            except BaseException:
+                sock.close()
+                raise
         except OSError as error:
-            sock.close()
             raise NotConnected(f"{self.address}: {error}") from error
-        except BaseException:
-            sock.close()
-            raise
         return sock
 
     def keep(self, sock: socket.socket) -> None:

@@ -170,14 +170,14 @@ def test_a_replica_that_takes_connections_and_says_nothing_is_left_alone(
 
 
 def test_replicas_of_which_none_is_ready_get_requests_all_the_same(
-    gateway: NewGateway, name: Name, new_service: NewService, phone: Phone
+    gateway: NewGateway, name: Name, new_service: NewService, phone: Phone, log_path: Path
 ) -> None:
     services = [new_service(FIRST), new_service(SECOND)]
     name.be(FIRST, SECOND)
     api = gateway()
     for service in services:
         service.ready = False
-    eventually(lambda: all(service.kept == 0 for service in services))
+    eventually(lambda: log_path.read_text().count("NOT_READY") == 2)
     assert eventually(lambda: len(served_by(api, phone, method="PATCH")) == 2)
 
 

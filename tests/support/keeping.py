@@ -6,6 +6,9 @@ from contextlib import suppress
 
 from tests.support.services import raw_reply, read_request
 
+# Longer than any test waits, so that a connection that is closed was closed by the gateway.
+_KEEP_SECONDS = 60.0
+
 
 class KeepingService:
     """Answers up to `answers_per_connection` requests on each connection; then it takes one more, and hangs up.
@@ -56,7 +59,7 @@ class KeepingService:
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
             answered = 0
-            while request := read_request(connection):
+            while request := read_request(connection, _KEEP_SECONDS):
                 if request.startswith(b"GET /health/ready "):
                     self._tell_health(connection)
                     return

@@ -77,9 +77,9 @@ class BrokenService:
                     connection.sendall(bytes([byte]))
 
 
-def read_request(connection: socket.socket) -> bytes:
-    """The bytes of the next request; none when no more come within ten seconds."""
-    connection.settimeout(10)
+def read_request(connection: socket.socket, seconds: float = 10) -> bytes:
+    """The bytes of the next request; none when the other side hangs up. OSError when nothing comes in time."""
+    connection.settimeout(seconds)
     received = b""
     while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
