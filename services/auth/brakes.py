@@ -1,4 +1,4 @@
-"""Brakes on signing in, signing up and refreshing: they slow attackers down and lock nobody out.
+"""Brakes on signing in and up: they slow attackers down and lock nobody out. For refreshing see `refresh_brake`.
 
 Why they are as they are, and what they cannot do: docs/decisions/0010-brakes-not-locks.md.
 """
@@ -7,7 +7,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
 
 from services.auth import metrics
 from services.auth.brake_counters import Counters
@@ -20,22 +19,16 @@ from shared.networks import site_of
 
 
 class Brakes:
-    """The rules of the settings over the counts of all workers.
+    """The rules of the settings over the counts of all workers."""
 
-    `refreshes` are counted while a connection to the database is held, and so must not need another one.
-    """
-
-    def __init__(self, counters: Counters, refreshes: Counters, settings: Settings) -> None:
+    def __init__(self, counters: Counters, settings: Settings) -> None:
         first, greatest = settings.sign_in_first_delay, settings.sign_in_greatest_delay
         self._counters = counters
-        self._refreshes = refreshes
-        without_redis = metrics.brakes_without_redis
-        sample(without_redis, lambda: float(counters.without_redis or refreshes.without_redis))
+        sample(metrics.brakes_without_redis, lambda: float(counters.without_redis))
         self._one_place = Rule.delays(settings.sign_in_free_failures, first, greatest)
         self._account = Rule.delays(settings.account_free_failures, first, greatest)
         self._network = Rule.per_minute(settings.network_failures_per_minute)
         self._sign_up = Rule.per_minute(settings.network_sign_ups_per_minute)
-        self._refresh = Rule.per_minute(settings.session_refreshes_per_minute)
 
     @contextmanager
     def sign_in(self, email: str, place: Place, known_by: Recognition) -> Iterator[None]:
@@ -62,14 +55,6 @@ class Brakes:
     def sign_up(self, network: str) -> None:
         """Count a sign-up. Raises TooManyAttempts."""
         _spend(self._counters, [Brake(_key("sign-up", network), self._sign_up)])
-
-    def refresh(self, session_id: UUID) -> None:
-        """Count a refresh of a session whose token is proven genuine. Raises TooManyAttempts.
-
-        Never by address, because carriers put thousands behind one; and not before the proof, because then anybody
-        could use up another's share.
-        """
-        _spend(self._refreshes, [Brake(_key("refresh", str(session_id)), self._refresh)])
 
     def _brakes_of(self, email: str, place: Place, known_by: Recognition) -> list[Brake]:
         """The brake of the place comes first; those that many share do not concern whom we know."""

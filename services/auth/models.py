@@ -36,7 +36,8 @@ class SessionRow(Base):
     The refresh token is derived from `id`, `generation` and `secret`, and never stored. `confirmed_at` says when the
     newest pair was first used; until then, and a grace after, the generation before it is answered with that pair
     again. `ended_at` never goes back to null: ended is ended. `push_token_hash` stays when the push token goes,
-    to know the device again and tell it once (`end_told_at`) why it was signed out.
+    to know the device again and tell it once (`end_told_at`) why it was signed out. `refreshes_forgotten_at` belongs to
+    `refresh_brake`.
     """
 
     __tablename__ = "sessions"
@@ -72,6 +73,7 @@ class SessionRow(Base):
     end_reason: Mapped[str | None]
     push_token_hash: Mapped[bytes | None]
     end_told_at: Mapped[datetime | None]
+    refreshes_forgotten_at: Mapped[datetime | None]
 
 
 class SigningKey(Base):

@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import current_app
 
-from services.auth.brake_counters import Counters, LocalCounters, RedisCounters
+from services.auth.brake_counters import Counters, RedisCounters
 from services.auth.brakes import Brakes
 from services.auth.passwords import Passwords
 from services.auth.revocations import Revocations, connect
@@ -39,7 +39,6 @@ def build_parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=settings.threads + 2)
     signing_keys = SigningKeys(database, settings.key_encryption_key)
     tokens = Tokens(settings, signing_keys)
-    counted_in_redis = RedisCounters(settings.redis_url)
     return Parts(
         settings=settings,
         database=database,
@@ -52,9 +51,7 @@ def build_parts(settings: Settings) -> Parts:
         signing_keys=signing_keys,
         tokens=tokens,
         users=ServiceClient(settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
-        brakes=Brakes(
-            Counters(counted_in_redis, SqlCounters(database)), Counters(counted_in_redis, LocalCounters()), settings
-        ),
+        brakes=Brakes(Counters(RedisCounters(settings.redis_url), SqlCounters(database)), settings),
         revocations=Revocations(connect(settings.redis_url), settings.access_token_lifetime),
     )
 

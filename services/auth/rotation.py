@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Interval, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from services.auth import audit, sessions
+from services.auth import audit, refresh_brake, sessions
 from services.auth.devices import is_live
 from services.auth.errors import (
     AccountDisabled,
@@ -26,7 +26,14 @@ from shared.errors import ApiError
 
 # Statements are made once, because making one costs more processor time than running it.
 _KNOWN = (
-    select(SessionRow.id, SessionRow.account_id, SessionRow.secret, Account.disabled_at)
+    select(
+        SessionRow.id,
+        SessionRow.account_id,
+        SessionRow.secret,
+        SessionRow.ended_at,
+        Account.disabled_at,
+        refresh_brake.seconds_counted(),
+    )
     .join(Account, Account.id == SessionRow.account_id)
     .where(SessionRow.id == bindparam("session_id"))
 )
@@ -35,6 +42,7 @@ _ROTATE = (
     update(SessionRow)
     .where(SessionRow.id == bindparam("session_id"), SessionRow.generation == bindparam("presented"), is_live())
     .values(
+        refreshes_forgotten_at=refresh_brake.counted(),
         generation=SessionRow.generation + 1,
         rotated_at=func.now(),
         last_used_at=func.now(),
@@ -42,6 +50,12 @@ _ROTATE = (
         idle_expires_at=func.least(whole_second() + bindparam("idle", type_=Interval), SessionRow.absolute_expires_at),
     )
     .returning(*STANDING)
+    .execution_options(synchronize_session=False)
+)
+_COUNT_AGAIN = (
+    update(SessionRow)
+    .where(SessionRow.id == bindparam("session_id"))
+    .values(refreshes_forgotten_at=refresh_brake.counted())
     .execution_options(synchronize_session=False)
 )
 
@@ -56,25 +70,54 @@ class Rotation:
 
 
 class Known(NamedTuple):
-    """The session of a genuine refresh token, live or not, and when its account was disabled."""
+    """The session of a genuine refresh token: live or not, and whether it may be refreshed now."""
 
     id: uuid.UUID
     account_id: int
     secret: bytes
+    ended_at: datetime | None
     disabled_at: datetime | None
+    seconds_counted: float | None
+
+
+def refresh_at_once(connection: Connection, token: PresentedToken, settings: Settings) -> Standing | None:
+    """Answer the usual refresh, that with the newest token: two statements, which need no transaction around them.
+
+    None for any other token, of which nothing was changed: it is `rotate` that answers those. Raises as `rotate` does.
+    """
+    _refuse_unusable(session_of(connection, token, settings), settings)
+    return _next_generation(connection, token, settings)
 
 
 def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotation:
-    """Answer a refresh in one transaction, whatever token it is.
+    """Answer any refresh, in one transaction.
 
     A token of the generation before is answered with the present pair until that was confirmed and `refresh_grace`
     seconds after, at most for `refresh_unconfirmed`. Later, and for anything older, the token was stolen: the session
-    ends. Raises InvalidRefreshToken, SessionEnded, RefreshTokenExpired and AccountDisabled.
+    ends. Raises InvalidRefreshToken, AccountDisabled, SessionEnded, RefreshTokenExpired and TooManyAttempts.
     """
-    known = session_of(session, token, settings)
-    if rotated := next_generation(session, known, token, settings):
+    session_of(session, token, settings)
+    # Whoever rotates it at the same moment has finished now, and nobody begins before this transaction ends.
+    row = session.get_one(SessionRow, token.session_id, with_for_update=True)
+    _refuse_unusable(session_of(session, token, settings), settings)
+    if not session.scalar(select(is_live()).where(SessionRow.id == row.id)):
+        raise RefreshTokenExpired
+    if rotated := _next_generation(session, token, settings):
         return Rotation(rotated)
-    return _answer_again(session, token, settings)
+    standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)
+    if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
+        session.execute(_COUNT_AGAIN, {"session_id": row.id, "pace": refresh_brake.pace(settings)})
+        return Rotation(standing)
+    audit.record(
+        session,
+        "refresh_reuse_detected",
+        account_id=row.account_id,
+        session_id=row.id,
+        presented=token.generation,
+        newest=row.generation,
+    )
+    ended = sessions.end_where(session, SessionRow.id == row.id, "reuse_detected")
+    return Rotation(standing, RefreshTokenReused(str(row.id)), ended)
 
 
 def session_of(session: Session | Connection, token: PresentedToken, settings: Settings) -> Known:
@@ -87,20 +130,6 @@ def session_of(session: Session | Connection, token: PresentedToken, settings: S
     return known
 
 
-def next_generation(
-    session: Session | Connection, known: Known, token: PresentedToken, settings: Settings
-) -> Standing | None:
-    """The next generation of a live session whose newest token this is; None for other tokens, see `rotate`.
-
-    It is one statement, which needs no transaction around it. Raises AccountDisabled.
-    """
-    if known.disabled_at is not None:
-        raise AccountDisabled(str(known.account_id))
-    values = {"session_id": token.session_id, "presented": token.generation, "idle": sessions.idle_lifetime(settings)}
-    rotated = session.execute(_ROTATE, values).one_or_none()
-    return Standing._make(rotated) if rotated else None
-
-
 def confirm(session: Session, session_id: uuid.UUID, generation: int) -> None:
     """Remember that the newest pair of a session is in use; for an older generation, or again, nothing changes."""
     session.execute(
@@ -110,25 +139,23 @@ def confirm(session: Session, session_id: uuid.UUID, generation: int) -> None:
     )
 
 
-def _answer_again(session: Session, token: PresentedToken, settings: Settings) -> Rotation:
-    row = session.get_one(SessionRow, token.session_id, with_for_update=True)
-    if row.ended_at is not None:
-        raise SessionEnded(row.end_reason or "")
-    if not session.scalar(select(is_live()).where(SessionRow.id == row.id)):
-        raise RefreshTokenExpired
-    standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)
-    if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
-        return Rotation(standing)
-    audit.record(
-        session,
-        "refresh_reuse_detected",
-        account_id=row.account_id,
-        session_id=row.id,
-        presented=token.generation,
-        newest=row.generation,
-    )
-    ended = sessions.end_where(session, SessionRow.id == row.id, "reuse_detected")
-    return Rotation(standing, RefreshTokenReused(str(row.id)), ended)
+def _refuse_unusable(known: Known, settings: Settings) -> None:
+    if known.disabled_at is not None:
+        raise AccountDisabled(str(known.account_id))
+    if known.ended_at is not None:
+        raise SessionEnded(str(known.id))
+    refresh_brake.refuse_hammering(known.seconds_counted, settings)
+
+
+def _next_generation(session: Session | Connection, token: PresentedToken, settings: Settings) -> Standing | None:
+    values = {
+        "session_id": token.session_id,
+        "presented": token.generation,
+        "idle": sessions.idle_lifetime(settings),
+        "pace": refresh_brake.pace(settings),
+    }
+    rotated = session.execute(_ROTATE, values).one_or_none()
+    return Standing._make(rotated) if rotated else None
 
 
 def _still_repeatable(row: SessionRow, settings: Settings) -> Any:

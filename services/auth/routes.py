@@ -146,9 +146,7 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     # A key must be at hand before the old token is spent.
     parts().signing_keys.signer()
     with parts().database.statements() as connection:
-        known = rotation.session_of(connection, presented, parts().settings)
-        parts().brakes.refresh(known.id)
-        rotated = rotation.next_generation(connection, known, presented, parts().settings)
+        rotated = rotation.refresh_at_once(connection, presented, parts().settings)
     if rotated:
         return vars(parts().tokens.pair_for(rotated))
     with parts().database.transaction() as session:

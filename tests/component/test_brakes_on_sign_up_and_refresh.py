@@ -70,6 +70,20 @@ def test_an_app_that_hammers_refresh_is_slowed_and_the_others_at_its_address_are
     assert refresh(hammering, token) == 200
 
 
+def test_an_app_that_takes_every_new_token_at_once_is_slowed_too(strict: Api) -> None:
+    place = Place(strict)
+    token, answers = refresh_token_of(place), []
+    for _ in range(REFRESHES + 10):
+        answers.append(place.post("/v1/auth/refresh", {"refresh_token": token}))
+        if answers[-1].status == 200:
+            token = answers[-1].data["refresh_token"]
+    statuses = [answer.status for answer in answers]
+    assert statuses[:REFRESHES] == [200] * REFRESHES
+    assert 429 in statuses[REFRESHES:]
+    time.sleep(retry_after(answers[statuses.index(429)]))
+    assert refresh(place, token) == 200
+
+
 def test_a_hundred_sessions_behind_one_address_refresh_at_once(strict: Api, auth: Api) -> None:
     carrier = somewhere()
     email = Place(auth).sign_up()

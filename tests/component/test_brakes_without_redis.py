@@ -86,7 +86,7 @@ def test_without_redis_the_brakes_hold_across_processes_and_people_get_in(
     assert homes[0].sign_in(email).status == 200
 
 
-def test_without_redis_refreshes_go_on_and_hammering_is_slowed_by_each_process(
+def test_without_redis_refreshes_go_on_and_hammering_is_slowed(
     pair: list[Api], trouble: tuple[Callable[[], None], Callable[[], None]]
 ) -> None:
     begin, _ = trouble
