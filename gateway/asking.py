@@ -5,12 +5,12 @@ import time
 import structlog
 
 from gateway.answers import Answer, normalise
-from gateway.errors import ServiceAway, UpstreamFault
+from gateway.errors import BadAnswer, ServiceAway, UpstreamFault
 from gateway.excerpts import excerpt
 from gateway.exchange import UpstreamAnswer, UpstreamRequest
 from gateway.metrics import observe_upstream
 from gateway.returning import retry_after, returned
-from gateway.routes import Route
+from gateway.routes import Guard, Route
 from gateway.upstream import Upstream
 from shared.trace import Trace
 
@@ -35,7 +35,8 @@ def ask(
     except UpstreamFault as error:
         if reply and isinstance(error, ServiceAway) and (seconds := retry_after(reply.header("Retry-After"))):
             error.headers["Retry-After"] = seconds
-        _tell(route, request, reply, trace, code=error.entry.code, reason=str(error))
+        seen = error.seen if isinstance(error, BadAnswer) else b""
+        _tell(route, request, reply, trace, code=error.entry.code, reason=str(error), seen=seen)
         raise
     if answer.error_code and not answer.own:
         _tell(route, request, reply, trace, code=answer.error_code, reason="a failure in a foreign shape")
@@ -55,18 +56,25 @@ def _judged(reply: UpstreamAnswer, request: UpstreamRequest, language: str) -> A
     # 15.4.5).
     if reply.status == 304 and request.is_conditional:
         return Answer(304, b"", own=True)
+    # In any other coding the body is not what its type says; the client has undone chunks already.
+    if reply.header("Transfer-Encoding").lower() not in ("", "chunked"):
+        raise BadAnswer("a transfer coding that nobody asked for")
     return normalise(reply.status, reply.content_type, reply.body, language)
 
 
 def _tell(
-    route: Route, request: UpstreamRequest, reply: UpstreamAnswer | None, trace: Trace, *, code: str, reason: str
-) -> None:
+    route: Route, request: UpstreamRequest, reply: UpstreamAnswer | None, trace: Trace, *,
+    code: str, reason: str, seen: bytes = b"",
+) -> None:  # fmt: skip
+    # Of what an open door answers to whoever has proved who he is nothing is kept: there are tokens in it.
+    is_secret = route.guard is Guard.PUBLIC and (reply is None or reply.status < 300)
     log.warning(
         "upstream_fault",
         failed=route.service,
         error_code=code,
         reason=reason,
+        status=reply.status if reply else None,
+        excerpt=None if is_secret else excerpt(reply.body if reply else seen, request),
         request_id=trace.request_id,
         trace_id=trace.trace_id,
-        **({} if reply is None else {"status": reply.status, "excerpt": excerpt(reply, route, request)}),
     )

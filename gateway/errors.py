@@ -8,9 +8,13 @@ class UpstreamFault(ApiError):
 
 
 class BadAnswer(UpstreamFault):
-    """The service answered something that can't be passed on, or broke off."""
+    """The service answered something that can't be passed on, or broke off; `seen` is how it began, for the log."""
 
     code = "GW_502"
+
+    def __init__(self, detail: str = "", seen: bytes = b"") -> None:
+        super().__init__(detail)
+        self.seen = seen
 
 
 class ServiceAway(UpstreamFault):

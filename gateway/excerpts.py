@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.exchange import UpstreamAnswer, UpstreamRequest
-from gateway.routes import Guard, Route
+from gateway.exchange import UpstreamRequest
 
 MAX_CHARACTERS = 400
 _MASK = "[…]"
@@ -23,15 +22,13 @@ _SECRET = re.compile(
 )
 
 
-def excerpt(reply: UpstreamAnswer, route: Route, request: UpstreamRequest) -> str | None:
-    """The beginning of a body, at most MAX_CHARACTERS, with everything masked that may be a secret.
+def excerpt(said: bytes, request: UpstreamRequest) -> str:
+    """The beginning of what a service said, at most MAX_CHARACTERS, with everything masked that may be a secret.
 
     That is what the request carried (passwords, tokens, email addresses come back in error pages), what calls itself a
-    secret, and what looks like one. None for a success of a public route: those answer with tokens.
+    secret, and what looks like one.
     """
-    if reply.status < 300 and route.guard is Guard.PUBLIC:
-        return None
-    text = reply.body[:_LOOKED_AT_BYTES].decode("utf-8", "replace")
+    text = said[:_LOOKED_AT_BYTES].decode("utf-8", "replace")
     for value in _carried(request):
         text = text.replace(value, _MASK)
     return _SECRET.sub(lambda found: (found[1] or "") + _MASK, text)[:MAX_CHARACTERS]

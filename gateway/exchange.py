@@ -8,6 +8,9 @@ from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
 _PIECE_BYTES = 64 * 1024
+# What may come besides the body: heads, also of interim answers, the lines between chunks, and trailers.
+MAX_HEAD_BYTES = 32 * 1024
+_FRAMING_FOR_EACH_BYTE = 8
 # What may be sent twice when a connection ends without an answer (RFC 9110 section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -18,7 +21,11 @@ class ConnectionLost(Exception):
 
 
 class BrokenAnswer(Exception):
-    """What came back is no whole HTTP answer, or too much."""
+    """What came back is no whole HTTP answer, or too much; `seen` is how it began."""
+
+    def __init__(self, reason: str, seen: bytes = b"") -> None:
+        super().__init__(reason)
+        self.seen = seen
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,8 @@ def request_bytes(request: UpstreamRequest, host: str, prefix: str) -> bytes:
 def exchange(sock: socket.socket, sent: bytes, method: str, max_answer: int) -> tuple[UpstreamAnswer, bool]:
     """The answer to what is `sent`, and whether the connection is good for another request.
 
-    Raises ConnectionLost, or BrokenAnswer, also when the body has more than `max_answer` bytes.
+    Raises ConnectionLost, or BrokenAnswer, also when the body has more than `max_answer` bytes or the head more than
+    MAX_HEAD_BYTES.
     """
     response = _Response(method)
     try:
@@ -82,18 +90,22 @@ def exchange(sock: socket.socket, sent: bytes, method: str, max_answer: int) -> 
         raise ConnectionLost(str(error)) from error
     if not piece:
         raise ConnectionLost("it was closed")
+    seen, received = piece, len(piece)
     try:
         response.feed(piece)
         while piece and not response.whole and len(response.body) <= max_answer:
+            if received > MAX_HEAD_BYTES + (1 + _FRAMING_FOR_EACH_BYTE) * len(response.body):
+                raise BrokenAnswer(f"a head of more than {MAX_HEAD_BYTES} bytes", seen)
             piece = sock.recv(_PIECE_BYTES)
+            received += len(piece)
             # The empty piece is the end, which some answers have instead of a length.
             response.feed(piece)
     except (OSError, HTTPParseError, ValueError) as error:
-        raise BrokenAnswer(repr(error)) from error
+        raise BrokenAnswer(repr(error), seen) from error
     if len(response.body) > max_answer:
-        raise BrokenAnswer(f"more than {max_answer} bytes")
+        raise BrokenAnswer(f"more than {max_answer} bytes", seen)
     if not response.whole:
-        raise BrokenAnswer("less than was announced")
+        raise BrokenAnswer("less than was announced", seen)
     return UpstreamAnswer(response.status_code, response.info(), bytes(response.body)), not response.should_close()
 
 

@@ -105,7 +105,7 @@ class Upstream:
                 fault, again = BadAnswer(f"{self._name} closed the connection: {error}"), may_repeat
                 may_repeat = False
             except BrokenAnswer as error:
-                raise BadAnswer(f"{self._name}: {error}") from error
+                raise BadAnswer(f"{self._name}: {error}", error.seen) from error
             self.replicas.eject(replica)
             another = self.replicas.pick(unreachable) if again else None
             if another is None or not self._budget.spend():

@@ -1,6 +1,7 @@
 """Sends bytes that no HTTP library would send: crooked paths, broken requests, half a body."""
 
 import io
+import re
 import socket
 import ssl
 from contextlib import closing
@@ -45,6 +46,39 @@ def read(received: bytes, method: str = "GET") -> Answer:
     response = HTTPResponse(cast(socket.socket, _Received(received)), method=method)
     response.begin()
     return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read())
+
+
+_HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [ -~]+\r\n((?:[!-9;-~]+: [ -~]*\r\n)*)\r\n")
+
+_FIELD = re.compile("(.+?): (.*)\r\n")
+
+
+def read_all(received: bytes, *methods: str) -> list[Answer]:
+    """Every answer in what came back to requests with these methods, interim ones (1xx) left out.
+
+    Fails for more answers than requests, for a byte that belongs to no answer, and for a header that could be read in
+    two ways.
+    """
+    answers: list[Answer] = []
+    left = received
+    while left:
+        match = _HEAD.match(left)
+        assert match, left[:200]
+        headers = HTTPHeaderDict([(name, value) for name, value in _FIELD.findall(match[2].decode("ascii"))])
+        left = left[match.end() :]
+        status = int(match[1])
+        if status < 200:
+            continue
+        assert len(answers) < len(methods), "more answers than requests"
+        assert "Transfer-Encoding" not in headers
+        lengths = headers.getlist("Content-Length")
+        empty = status == 304 or methods[len(answers)] == "HEAD"
+        assert len(lengths) == (0 if status == 304 else 1), lengths
+        length = 0 if empty else int(lengths[0])
+        assert len(left) >= length, "an answer that broke off"
+        answers.append(Answer(status, headers, left[:length]))
+        left = left[length:]
+    return answers
 
 
 def ask(api: Api, method: str, target: str, *lines: str, body: bytes = b"") -> Answer:

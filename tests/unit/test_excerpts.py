@@ -5,19 +5,15 @@ import json
 import pytest
 
 from gateway.excerpts import MAX_CHARACTERS, excerpt
-from gateway.exchange import UpstreamAnswer, UpstreamRequest
-from gateway.routes import Guard, Route
+from gateway.exchange import UpstreamRequest
 
-SIGN_IN = Route("POST", "/v1/auth/login", "auth", Guard.PUBLIC)
-PROFILE = Route("PATCH", "/v1/users/me", "users", Guard.SIGNED_IN)
 JWT = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJsYXRjaGtleSIsImF1ZCI6ImxhdGNoa2V5In0.c2lnbmF0dXJl"
 BODY = {"email": "john@example.com", "password": 'Pass "word" é', "nested": [{"name": "Johnny"}]}
 REQUEST = UpstreamRequest("POST", "/", {"Authorization": f"Bearer {JWT}"}, json.dumps(BODY).encode())
 
 
-def kept(body: str | bytes, status: int = 500, route: Route = SIGN_IN) -> str | None:
-    raw = body if isinstance(body, bytes) else body.encode()
-    return excerpt(UpstreamAnswer(status, {}, raw), route, REQUEST)  # type: ignore[arg-type]
+def kept(said: str | bytes) -> str:
+    return excerpt(said if isinstance(said, bytes) else said.encode(), REQUEST)
 
 
 def test_an_error_page_can_be_recognised() -> None:
@@ -28,7 +24,7 @@ def test_an_error_page_can_be_recognised() -> None:
 
 
 def test_it_is_bounded_and_any_bytes_will_do() -> None:
-    assert len(kept(b"\xff\x00 " * 1_000_000) or "") == MAX_CHARACTERS
+    assert len(kept(b"\xff\x00 " * 1_000_000)) == MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -45,13 +41,8 @@ def test_it_is_bounded_and_any_bytes_will_do() -> None:
 )  # fmt: skip
 def test_secrets_are_masked(said: str, secret: str) -> None:
     assert secret in said
-    assert secret not in (kept(said) or "")
+    assert secret not in kept(said)
 
 
 def test_a_secret_at_the_end_of_what_is_kept_is_not_half_a_secret() -> None:
-    assert JWT[:10] not in (kept("x " * (MAX_CHARACTERS // 2 - 5) + JWT) or "")
-
-
-def test_nothing_is_kept_of_what_answers_with_tokens() -> None:
-    assert kept('{"access" : "abc"', status=200) is None
-    assert kept('{"name" : ', status=200, route=PROFILE) == '{"name" : '
+    assert JWT[:10] not in kept("x " * (MAX_CHARACTERS // 2 - 5) + JWT)
