@@ -31,10 +31,7 @@ T = TypeVar("T")
 
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings of gunicorn for `room`, from BIND, METRICS_BIND, DRAIN_SECONDS and LOG_LEVEL."""
-    bind, metrics = environ.get("BIND", "0.0.0.0:8000"), environ.get("METRICS_BIND", "")
-    if port_of(metrics) == port_of(bind):
-        sys.exit("The configuration is not valid:\nMETRICS_BIND must have another port than BIND")
-    drain_seconds = settings_or_exit(lambda _: _drain_seconds(environ))
+    bind, metrics, drain_seconds = settings_or_exit(lambda _: serving_settings(environ))
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": [bind, metrics] if metrics else bind,
@@ -93,10 +90,40 @@ def log_level(environ: Mapping[str, str]) -> str:
     return level if level in LOG_LEVELS else "INFO"
 
 
-def _drain_seconds(environ: Mapping[str, str]) -> int:
+def serving_settings(environ: Mapping[str, str]) -> tuple[str, str, int]:
+    """BIND, METRICS_BIND ("" for none) and DRAIN_SECONDS; SettingsError names what is wrong."""
     longest = GRACEFUL_SECONDS - KEEPALIVE_SECONDS
     with Environment(environ) as environment:
-        return environment.integer("DRAIN_SECONDS", DRAIN_SECONDS, low=0, high=longest)
+        bind, metrics = environment.text("BIND", "0.0.0.0:8000"), environment.text("METRICS_BIND", "")
+        for name, address in (("BIND", bind), ("METRICS_BIND", metrics)):
+            if address and not port_of(address).isdecimal():
+                environment.refuse(name, "must look like 0.0.0.0:8000")
+        if port_of(metrics) == port_of(bind):
+            environment.refuse("METRICS_BIND", "must have another port than BIND")
+        return bind, metrics, environment.integer("DRAIN_SECONDS", DRAIN_SECONDS, low=0, high=longest)
+
+
+def gunicorn_numbers(*names: str) -> Callable[[Mapping[str, str]], None]:
+    """A reader of the numbers that only gunicorn's configuration reads, WEB_CONCURRENCY among them."""
+
+    def read(environ: Mapping[str, str]) -> None:
+        with Environment(environ) as environment:
+            for name in ("WEB_CONCURRENCY", *names):
+                environment.integer(name, 1, low=1, high=100_000)
+
+    return read
+
+
+def check_configuration(*reads: Callable[[Mapping[str, str]], object]) -> int:
+    """Say whether everything that is read of the environment is valid, and if not what and why; the exit code."""
+    problems = []
+    for read in reads:
+        try:
+            read(os.environ)
+        except SettingsError as error:
+            problems.append(str(error))
+    sys.stdout.write("\n".join(["The configuration is not valid:", *problems] if problems else ["It is valid."]) + "\n")
+    return 1 if problems else 0
 
 
 def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:

@@ -12,7 +12,13 @@ from services.auth.refusal import Refusal
 from services.auth.settings import Settings
 from shared.errors import Unavailable
 from shared.migrations import migrate
-from shared.serving import configure_command_logs, settings_or_exit
+from shared.serving import (
+    check_configuration,
+    configure_command_logs,
+    gunicorn_numbers,
+    serving_settings,
+    settings_or_exit,
+)
 
 _ADMINISTRATION: dict[str, Callable[[Parts, argparse.Namespace], int]] = {
     "accounts": accounts_command.run,
@@ -24,6 +30,8 @@ _ADMINISTRATION: dict[str, Callable[[Parts, argparse.Namespace], int]] = {
 def main() -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args()
+    if arguments.command == "check":
+        return check_configuration(Settings.read, serving_settings, gunicorn_numbers())
     administers = arguments.command in _ADMINISTRATION
     # What a command of administration answers is read by people and programs, so its log goes elsewhere.
     configure_command_logs("auth", stream="stderr" if administers else "stdout")
@@ -42,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the newest revision and make the first signing key")
     commands.add_parser("worker", help="deliver the outbox, follow the gateway and clean up until stopped")
+    commands.add_parser("check", help="say whether the settings are valid, and what is wrong")
     keys_command.add_arguments(commands.add_parser("keys", help="rotate the keys that access tokens are signed with"))
     accounts_command.add_arguments(commands.add_parser("accounts", help="look at an account, lock it, sign it out"))
     audit_command.add_arguments(commands.add_parser("audit", help="show what happened to an account"))

@@ -1,22 +1,32 @@
-"""The command of users: `python -m services.users migrate`."""
+"""The commands of users: `python -m services.users migrate`, and `check`."""
 
 import argparse
+import sys
 
 from services.users import migrations
 from services.users.settings import Settings
 from shared.migrations import migrate
-from shared.serving import configure_command_logs, settings_or_exit
+from shared.serving import (
+    check_configuration,
+    configure_command_logs,
+    gunicorn_numbers,
+    serving_settings,
+    settings_or_exit,
+)
 
 
-def main() -> None:
-    """Run one command."""
+def main() -> int:
+    """Run one command; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m services.users", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the newest revision")
-    parser.parse_args()
+    commands.add_parser("check", help="say whether the settings are valid, and what is wrong")
+    if parser.parse_args().command == "check":
+        return check_configuration(Settings.read, serving_settings, gunicorn_numbers())
     configure_command_logs("users")
     migrate(migrations.FOLDER, settings_or_exit(Settings.read).database_url)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
