@@ -1,12 +1,15 @@
 """What auth's figures say about people, passwords and the database."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from psycopg import Connection
+from urllib3.exceptions import HTTPError
 
 from tests.support.crowd import at_once, auth_with
-from tests.support.figures import Scraper
+from tests.support.figures import Scraper, workers_below
 from tests.support.phone import Phone
 from tests.support.services import free_port
 from tests.support.waiting import eventually
@@ -124,6 +127,30 @@ def test_hashing_is_told_and_refused_past_its_places(
         assert figures.sum_of("latchkey_hashing_refused_total") == refused
         assert figures.sum_of("latchkey_hashing_duration_seconds_count") == len(answers) - refused
         eventually(lambda: figures.value_of("latchkey_hashing_under_way") == 0)
+
+
+def test_what_a_dead_worker_had_under_way_is_forgotten(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, phone: Phone
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with auth_with(
+        stack, tmp_path_factory, METRICS_BIND=address, ARGON2_TIME_COST="20", ARGON2_MEMORY_KIB="65536"
+    ) as slow:
+        figures = Scraper(address)
+        [worker] = workers_below(int(slow.base_url.rpartition(":")[2]))
+
+        def sign_in_vainly() -> None:
+            with suppress(HTTPError):
+                slow.post("/v1/auth/login", {**phone.credentials, "password": "a wrong one"})
+
+        guess = threading.Thread(target=sign_in_vainly)
+        guess.start()
+        eventually(lambda: figures.value_of("latchkey_hashing_under_way") == 1)
+        worker.kill()
+        guess.join()
+        eventually(lambda: slow.get("/health/live").status == 200)
+        assert not figures.value_of("latchkey_hashing_under_way")
+        assert figures.value_of("latchkey_hashing_places") == 8
 
 
 def test_the_worker_tells_how_things_stand(

@@ -1,18 +1,16 @@
 """Figures: where they are read, what they add up to, and that nobody outside gets to see them."""
 
 import http.client
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.support.figures import Scraper
+from tests.support.figures import Scraper, workers_below
 from tests.support.http import Api
 from tests.support.phone import Phone
+from tests.support.raw import talk
 from tests.support.services import free_port, gateway_process
 from tests.support.waiting import eventually
 from tools.services import metrics_port
@@ -40,20 +38,10 @@ def two_workers(stack: Stack, log_path: Path, temp: Path) -> Iterator[tuple[Api,
         yield api, Scraper(address)
 
 
-def workers_below(port: int) -> list[psutil.Process]:
-    """The workers of the gunicorn that listens on a port of the loopback."""
-    [master] = [
-        process
-        for process in psutil.Process().children()
-        if any(c.laddr.port == port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
-    ]
-    return master.children()
-
-
 def kill_and_wait_for_others(port: int) -> None:
     victims = workers_below(port)
     for victim in victims:
-        os.kill(victim.pid, signal.SIGKILL)
+        victim.kill()
     eventually(lambda: len(set(workers_below(port)) - set(victims)) == len(victims) == 2)
 
 
@@ -101,6 +89,14 @@ def test_strangers_can_not_make_new_labels(room: tuple[str, Scraper]) -> None:
     values = {value for sample in figures.samples() for value in sample.labels.values()}
     assert "other" in values
     assert not any("stranger" in value or "BREW" in value for value in values)
+
+
+@pytest.mark.parametrize("room", ["gateway", "users", "auth"], indirect=True)
+def test_a_request_that_can_not_be_read_is_counted_too(room: tuple[str, Scraper]) -> None:
+    address, figures = room
+    before = figures.sum_of(REQUESTS, route="broken", status="400", error_code="REQ_400")
+    talk(Api(f"http://{address}"), b"what is this\r\n\r\n")
+    assert figures.sum_of(REQUESTS, route="broken", status="400", error_code="REQ_400") == before + 1
 
 
 @pytest.mark.parametrize("room", ["gateway", "users", "auth"], indirect=True)

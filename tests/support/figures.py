@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -33,3 +34,13 @@ class Scraper:
         found = [s.value for s in self.samples() if s.name == name and labels.items() <= s.labels.items()]
         assert len(found) <= 1, found
         return found[0] if found else None
+
+
+def workers_below(port: int) -> list[psutil.Process]:
+    """The workers of the gunicorn that this test has started and that listens on a port of the loopback."""
+    [master] = [
+        process
+        for process in psutil.Process().children()
+        if any(c.laddr.port == port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+    ]
+    return master.children()

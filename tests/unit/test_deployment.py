@@ -85,6 +85,12 @@ def test_the_example_has_every_variable_of_the_compose_file_and_no_other() -> No
     assert used == explained
 
 
+def test_figures_are_shown_in_every_container_and_published_by_none() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert len(re.findall(r"^ +METRICS_BIND: 0\.0\.0\.0:9100$", compose, re.MULTILINE)) == len(ROOMS)
+    assert not re.search(r"ports:.*9100|[\"':]9100:|:9100\"", compose)
+
+
 def test_the_dockerfiles_differ_in_nothing_but_the_room() -> None:
     templates = set()
     for folder, room in ROOMS.items():
