@@ -1,17 +1,20 @@
 """What the gateway does with every request and answer, whatever they are about: limits, web pages, ways out."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, request
 from werkzeug.datastructures import Headers
 
+from gateway.answers import Answer
+from gateway.compression import accept_tags, compressed
 from gateway.cors import Cors
+from gateway.headers import HeaderList, add_vary, replace_header
 from gateway.limits import Limits
 from shared.access_tokens import Person
 from shared.networks import network_of
 
 Environ = dict[str, Any]
-HeaderList = list[tuple[str, str]]
 
 # Where a request keeps how it stands with the limits that counted it.
 _STANDINGS = "latchkey.standings"
@@ -23,6 +26,10 @@ class Edge:
     def __init__(self, limits: Limits, cors: Cors) -> None:
         self._limits = limits
         self._cors = cors
+
+    def accept(self, environ: Environ) -> None:
+        """Read a request's headers as whoever answers it knows them."""
+        accept_tags(environ)
 
     def preflight(self, environ: Environ) -> HeaderList | None:
         """The headers that answer a preflight of CORS, or None when this is none that is allowed."""
@@ -36,25 +43,32 @@ class Edge:
         """Count a request of a person whose token was checked. Raises TooManyRequests."""
         self._limits.person.spend(str(person.account_id), environ.setdefault(_STANDINGS, []))
 
-    def finish(self, environ: Environ, fields: HeaderList) -> None:
-        """Add to the headers of an answer what the edge has to say."""
-        if standings := environ.get(_STANDINGS):
-            fields += [("RateLimit", ", ".join(standings)), ("RateLimit-Policy", self._limits.policies)]
-        fields += self._cors.headers(environ)
-        if self._cors.vary:
-            _add_vary(fields, "Origin")
+    def finish(self, environ: Environ, answer: Answer, fields: HeaderList, *, secret: bool = False) -> Answer:
+        """The answer as it goes out, compressed unless it is `secret`; what the edge has to say is added to `fields`.
+
+        The length of what is compressed tells about it, and with tokens in it that is too much (the attack BREACH).
+        """
+        self._sign(environ, fields)
+        body = answer.body if secret else compressed(environ, answer.status, answer.body, fields)
+        return answer if body is answer.body else replace(answer, body=body)
 
     def finish_page(self, response: Response) -> Response:
         """The same for an answer of Flask."""
         fields = list(response.headers)
-        self.finish(request.environ, fields)
+        self._sign(request.environ, fields)
+        # Files, too, are read for it; all that are larger than a packet are text.
+        response.direct_passthrough = False
+        whole = response.get_data()
+        body = compressed(request.environ, response.status_code, whole, fields)
+        if body is not whole:
+            response.set_data(body)
+            replace_header(fields, "Content-Length", str(len(body)))
         response.headers = Headers(fields)
         return response
 
-
-def _add_vary(fields: HeaderList, name: str) -> None:
-    for position, (field, value) in enumerate(fields):
-        if field.lower() == "vary":
-            fields[position] = (field, f"{value}, {name}")
-            return
-    fields.append(("Vary", name))
+    def _sign(self, environ: Environ, fields: HeaderList) -> None:
+        if standings := environ.get(_STANDINGS):
+            fields += [("RateLimit", ", ".join(standings)), ("RateLimit-Policy", self._limits.policies)]
+        fields += self._cors.headers(environ)
+        if self._cors.vary:
+            add_vary(fields, "Origin")

@@ -6,6 +6,8 @@ from typing import Any
 from shared.networks import CLIENT_ADDRESS_HEADER
 from shared.trace import Trace
 
+HeaderList = list[tuple[str, str]]
+
 # Hop-by-hop (RFC 9110 section 7.6.1), what the gateway writes itself, and what would ask for an answer that it can't
 # pass on whole.
 _NOT_FORWARDED = frozenset({
@@ -46,6 +48,25 @@ def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dic
     headers[CLIENT_ADDRESS_HEADER] = client_address
     headers.update(trace.onward_headers())
     return headers
+
+
+def header(fields: HeaderList, name: str) -> str | None:
+    """The value of a header of an answer."""
+    return next((value for field, value in fields if field.lower() == name.lower()), None)
+
+
+def replace_header(fields: HeaderList, name: str, value: str) -> None:
+    """Give a header that stands once in an answer another value."""
+    fields[:] = [(field, value if field.lower() == name.lower() else old) for field, old in fields]
+
+
+def add_vary(fields: HeaderList, name: str) -> None:
+    """Say that an answer depends on this header of the request, too (RFC 9110 section 12.5.5)."""
+    vary = header(fields, "Vary")
+    if vary is None:
+        fields.append(("Vary", name))
+    elif vary != "*" and name.lower() not in vary.lower():
+        replace_header(fields, "Vary", f"{vary}, {name}")
 
 
 def language_headers(language: str) -> list[tuple[str, str]]:

@@ -13,9 +13,10 @@ from gateway.edge import Edge
 from gateway.envelope_check import EnvelopeCheck
 from gateway.exchange import UpstreamRequest
 from gateway.guard import TokenGuard
+from gateway.headers import HeaderList
 from gateway.matching import RouteTable
 from gateway.reading import LastWords, read_body, refuse_ambiguous, target_of
-from gateway.replying import Environ, HeaderList, failed, log_access, respond
+from gateway.replying import Environ, failed, log_access, respond
 from gateway.routes import Guard, Route
 from gateway.settings import Settings
 from gateway.upstream import Upstream
@@ -61,6 +62,7 @@ class Gateway:
         """Serve one request (PEP 3333)."""
         if (preflight := self._edge.preflight(environ)) is not None:
             return self._permit(environ, start_response, preflight)
+        self._edge.accept(environ)
         methods = self._table.methods_for(environ["PATH_INFO"])
         caller = _Caller(
             headers.client_address(environ, self._settings.trusted_hops),
@@ -87,7 +89,8 @@ class Gateway:
             answer, extra = failed(error, caller.language, trace)
         answer, extra = self._check.approve(answer, extra, route, trace, caller.language)
         log_access(environ, route, trace, answer, started)
-        self._edge.finish(environ, extra)
+        secret = route is not None and route.guard is Guard.PUBLIC
+        answer = self._edge.finish(environ, answer, extra, secret=secret)
         reply = respond(environ, start_response, answer, extra, trace)
         return reply if whole else LastWords(reply, environ, start_response)
 
@@ -111,7 +114,7 @@ class Gateway:
         """Answer what a browser asks before the request itself. Such a question has no token, and meets no limit."""
         trace, answer = Trace.start(_header_of(environ), 0), Answer(HTTPStatus.NO_CONTENT, b"")
         log_access(environ, None, trace, answer, time.perf_counter())
-        self._edge.finish(environ, preflight)
+        self._edge.finish(environ, answer, preflight, secret=True)
         return respond(environ, start_response, answer, preflight, trace)
 
     def _seconds_for(self, route: Route) -> float:

@@ -11,7 +11,7 @@ import structlog
 from gateway.answers import Answer
 from gateway.asking import who_failed
 from gateway.errors import UpstreamFault
-from gateway.headers import language_headers
+from gateway.headers import HeaderList, language_headers
 from gateway.routes import Route
 from shared.catalogue import CATALOGUE
 from shared.envelope import CONTENT_TYPE, failure
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 Environ = dict[str, Any]
-HeaderList = list[tuple[str, str]]
 
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

@@ -283,7 +283,7 @@ def test_not_modified_is_an_answer_to_whoever_asked_whether_something_changed(wo
     for method in ("GET", "HEAD"):
         answer = world.broken.send(method, "/v1/users/me", token=token, headers=asked)
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", '"7"')
-        assert answer.headers["Vary"] == "Accept-Language"
+        assert answer.headers["Vary"] == "Accept-Language, Accept-Encoding"
     assert world.broken.send("PATCH", "/v1/users/me", {}, token=token, headers=asked).error_code == "GW_502"
 
 
