@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -217,26 +216,6 @@ def test_a_service_without_its_database_is_alive_but_not_healthy(project: Compos
     finally:
         project.up()
     assert project.containers("users")[0]["State"]["StartedAt"] == container["State"]["StartedAt"]
-
-
-def test_two_containers_of_users_share_the_work(project: ComposeProject, api: Api) -> None:
-    project.up("--scale", "users=2", "--no-recreate")
-    try:
-        phone = Phone(api).sign_up()
-        eventually(lambda: phone.get("/v1/users/me").status == 200)
-
-        def both_answered() -> bool:
-            with ThreadPoolExecutor(16) as crowd:
-                statuses = set(crowd.map(lambda _: phone.get("/v1/users/me").status, range(64)))
-            assert statuses == {200}
-            return all("/v1/users/me" in docker("logs", container["Id"]) for container in project.containers("users"))
-
-        assert len(project.containers("users")) == 2
-        eventually(both_answered)
-    finally:
-        project.up("--scale", "users=1", "--no-recreate")
-    assert len(project.containers("users")) == 1
-    eventually(lambda: phone.get("/v1/users/me").status == 200)
 
 
 def test_a_phone_stays_signed_in_when_everything_was_stopped_removed_and_started_again(
