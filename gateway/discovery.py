@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from ipaddress import ip_address
 from socket import SOCK_STREAM
+from urllib.parse import SplitResult
 
 import gevent
 import structlog
@@ -36,24 +37,23 @@ def addresses_of(host: str, port: int) -> set[Address]:
 class Discovery:
     """Keeps `replicas` as they are: those that the name has, and how each of them is.
 
-    A replica is ready unless it says that it is not: one that answers a probe of `health_path` with anything below 500,
-    because a service without such a page is none the worse. `found` becomes true with the first one that is ready and
-    stays so; a gateway without users still has sign-ins to serve.
+    A replica is ready unless it says that it is not: one that answers `/health/ready` with anything below 500, because
+    a service without such a page is none the worse. `found` becomes true with the first one that is ready and stays so;
+    a gateway without users still has sign-ins to serve.
     """
 
-    def __init__(
-        self, replicas: Replicas, host: str, port: int, health_path: str, resolve: Resolve = addresses_of
-    ) -> None:
+    def __init__(self, replicas: Replicas, url: SplitResult, resolve: Resolve = addresses_of) -> None:
         self._replicas = replicas
-        self._host = host
-        self._port = port
+        self._host = url.hostname or ""
+        self._port = url.port or 80
         self._resolve = resolve
-        self._question = f"GET {health_path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+        path = f"{url.path.rstrip('/')}/health/ready"
+        self._question = f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode()
         self._reason = ""
         self.found = False
-        self._is_fixed = _is_address(host)
+        self._is_fixed = _is_address(self._host)
         if self._is_fixed:
-            replicas.be(addresses_of(host, port))
+            replicas.be(addresses_of(self._host, self._port))
 
     def start(self) -> None:
         """Watch from greenlets for as long as the process lives."""

@@ -61,8 +61,7 @@ class Upstream:
         self.under_way = 0
         self.retries = 0
         self.replicas = Replicas(name)
-        health_path = f"{self._prefix}/health/ready"
-        self._discovery = Discovery(self.replicas, parts.hostname or "", parts.port or 80, health_path, resolve)
+        self._discovery = Discovery(self.replicas, parts, resolve)
 
     def start(self) -> None:
         """Look for replicas, and at them, from now on."""

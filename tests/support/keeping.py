@@ -25,9 +25,10 @@ class KeepingService:
         self._answers_per_connection = answers_per_connection
         self._kept: set[socket.socket] = set()
         self._released = threading.Event()
-        self._listener = socket.create_server((host, port))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
         self.port = int(self._listener.getsockname()[1])
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://[{host}]:{self.port}" if family == socket.AF_INET6 else f"http://{host}:{self.port}"
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property

@@ -175,3 +175,9 @@ def test_an_interim_answer_is_none_and_a_second_answer_is_a_fault(before: Before
     with pytest.raises(BadAnswer):
         ask(upstream)
     talkative.close()
+
+
+def test_a_service_at_an_ipv6_address_is_reached(before: Before, service: NewService) -> None:
+    there = service("::1")
+    assert ask(before(there.url)) == 200
+    assert f"Host: [::1]:{there.port}\r\n".encode() in there.requests[0]
