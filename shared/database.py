@@ -7,7 +7,6 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg.abc import PQGen
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -107,8 +106,3 @@ def _faults_as_unavailable() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
         raise Unavailable("the database did not answer") from error
-
-
-def sqlalchemy_url(url: str) -> str:
-    """A `postgresql://` URL for SQLAlchemy with psycopg 3."""
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)

@@ -11,7 +11,7 @@ from services.auth.parts import Parts, build_parts
 from services.auth.refusal import Refusal
 from services.auth.settings import Settings
 from shared.errors import Unavailable
-from shared.migrations import migrate
+from shared.migrations import MigrationError, migrate
 from shared.serving import (
     check_configuration,
     configure_command_logs,
@@ -77,7 +77,10 @@ def _operator() -> str:
 
 
 def _migrate(settings: Settings) -> None:
-    migrate(migrations.FOLDER, settings.database_url)
+    try:
+        migrate(migrations.FOLDER, settings.database_url)
+    except MigrationError as error:
+        sys.exit(str(error))
     build_parts(settings).signing_keys.ensure_first()
 
 

@@ -5,7 +5,7 @@ import sys
 
 from services.users import migrations
 from services.users.settings import Settings
-from shared.migrations import migrate
+from shared.migrations import MigrationError, migrate
 from shared.serving import (
     check_configuration,
     configure_command_logs,
@@ -24,7 +24,10 @@ def main() -> int:
     if parser.parse_args().command == "check":
         return check_configuration(Settings.read, serving_settings, gunicorn_numbers())
     configure_command_logs("users")
-    migrate(migrations.FOLDER, settings_or_exit(Settings.read).database_url)
+    try:
+        migrate(migrations.FOLDER, settings_or_exit(Settings.read).database_url)
+    except MigrationError as error:
+        sys.exit(str(error))
     return 0
 
 
