@@ -50,10 +50,10 @@ class UpstreamRequest:
 
 @dataclass(frozen=True)
 class UpstreamAnswer:
-    """What a service answered, with its whole body."""
+    """What a service answered, with its whole body; the names of `headers` are in lower case."""
 
     status: int
-    headers: Headers
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -63,8 +63,7 @@ class UpstreamAnswer:
 
     def header(self, name: str) -> str:
         """A header's value, several of one name joined (RFC 9110 section 5.3); empty when there is none."""
-        value = self.headers.get(name)
-        return ", ".join(value) if isinstance(value, list) else value or ""
+        return self.headers.get(name.lower(), "")
 
 
 def request_bytes(request: UpstreamRequest, host: str, prefix: str) -> bytes:
@@ -106,7 +105,17 @@ def exchange(sock: socket.socket, sent: bytes, method: str, max_answer: int) -> 
         raise BrokenAnswer(f"more than {max_answer} bytes", seen)
     if not response.whole:
         raise BrokenAnswer("less than was announced", seen)
-    return UpstreamAnswer(response.status_code, response.info(), bytes(response.body)), not response.should_close()
+    return UpstreamAnswer(
+        response.status_code, _joined(response.info()), bytes(response.body)
+    ), not response.should_close()
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
 
 
 class _Response(HTTPResponse):

@@ -1,6 +1,7 @@
 """Which headers cross the gateway, in both directions."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from shared.networks import CLIENT_ADDRESS_HEADER
@@ -34,9 +35,9 @@ def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dic
     named = {name.strip().upper().replace("-", "_") for name in environ.get("HTTP_CONNECTION", "").split(",")}
     named -= _END_TO_END
     headers = {
-        key[5:].replace("_", "-").title(): value
+        name: value
         for key, value in environ.items()
-        if key.startswith("HTTP_") and _may_cross(key[5:], named)
+        if key.startswith("HTTP_") and key[5:] not in named and (name := _name_onward(key[5:]))
     }
     if content_type := environ.get("CONTENT_TYPE"):
         headers["Content-Type"] = content_type
@@ -86,5 +87,8 @@ def client_address(environ: Mapping[str, Any], trusted_hops: int) -> str:
     return seen[-trusted_hops] if len(seen) >= trusted_hops else peer
 
 
-def _may_cross(name: str, named_by_connection: set[str]) -> bool:
-    return name not in _NOT_FORWARDED and name not in named_by_connection and not name.startswith(_IDENTITY_PREFIXES)
+@lru_cache(maxsize=1024)
+def _name_onward(name: str) -> str | None:
+    """What a header of the app is called on its way to a service; None for one that stays here."""
+    may_cross = name not in _NOT_FORWARDED and not name.startswith(_IDENTITY_PREFIXES)
+    return name.replace("_", "-").title() if may_cross else None

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.answers import Answer
@@ -30,7 +31,7 @@ def returned(reply: UpstreamAnswer, answer: Answer, language: str, service_url: 
     `language` is that of our own words, `service_url` what the service knows as its own address. A failure that the
     gateway put into its own words keeps only what is about the failure, not about the foreign body.
     """
-    kept: dict[str, str | None] = {"Vary": _vary(reply)}
+    kept: dict[str, str | None] = {"Vary": _vary(reply.header("Vary"))}
     kept["Content-Language"] = _if(_LANGUAGES, reply, "Content-Language") if answer.own else None
     if answer.error_code is None:
         kept["ETag"] = _if(_ENTITY_TAG, reply, "ETag")
@@ -67,9 +68,10 @@ def _if(pattern: re.Pattern[str], reply: UpstreamAnswer, name: str) -> str | Non
     return value if value and pattern.fullmatch(value) else None
 
 
-def _vary(reply: UpstreamAnswer) -> str:
+@lru_cache(maxsize=256)
+def _vary(theirs: str) -> str:
     """What the service says, and always the language: the envelope has a sentence in it."""
-    theirs = _if(_FIELD_NAMES, reply, "Vary") or ""
+    theirs = theirs if _FIELD_NAMES.fullmatch(theirs) else ""
     names = {name.strip().lower(): name.strip() for name in theirs.split(",") if name.strip()}
     if "*" in names:
         return "*"
