@@ -17,7 +17,7 @@ OWN_SUCCESS = b'{"message":"x","data":{}}'
 
 def seen(status: int, body: bytes, **headers: str) -> Headers:
     """The headers that a German app gets for those of the service."""
-    sent = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    sent = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     answer = Answer(304, b"", own=True) if status == 304 else normalise(status, "application/json", body, "de")
     return Headers(returned(UpstreamAnswer(status, sent, body), answer, "de", "http://users:8000"))
 
