@@ -7,7 +7,7 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	openapi contract bench-auth bench-gateway bench-hanging test-compose clean ready-to-run ready-to-develop
+	conformance openapi contract bench-auth bench-gateway bench-hanging test-compose clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ test-compose: ready-to-develop ## Run the tests that need a Docker engine
 lock: ready-to-develop ## Resolve every lock file anew
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install uv
 	tools/lock
+
+conformance: ready-to-develop ## Write docs/conformance.md from what a gateway answers
+	$(BIN)/python -m tests.support.conformance
 
 openapi: ready-to-develop ## Write the OpenAPI document
 	$(BIN)/python -m tools.openapi

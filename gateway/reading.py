@@ -1,5 +1,6 @@
 """How the gateway reads a request: what is refused unread, the whole body, and how an unread one is let go."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,14 +20,16 @@ Environ = dict[str, Any]
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 # What two programs may read as two different paths, in the decoded path and as it was sent.
 _AMBIGUOUS_PATH = ("//", "\\", "\x00")
-_AMBIGUOUS_TARGET = ("%2f", "%2e", "%5c", "%00", "%25")
+_AMBIGUOUS_TARGET = ("%2f", "%2e", "%5c", "%00", "%25", "#")
+# RFC 9110 section 4.2.1: a name or an address, and perhaps a port.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
 _DRAIN_SECONDS = 2.0
 _DRAIN_BYTES = 16 * 1024 * 1024
 _DOT_SEGMENTS = frozenset({".", ".."})
 
 
 def refuse_ambiguous(environ: Environ) -> None:
-    """Raise BadRequest for a path that two programs may read as two different ones."""
+    """Raise BadRequest for what two programs may read as two different things: a path, whose site it is, a coding."""
     path = environ["PATH_INFO"]
     target = environ["RAW_URI"].partition("?")[0].lower()
     if (
@@ -35,6 +38,12 @@ def refuse_ambiguous(environ: Environ) -> None:
         or not _DOT_SEGMENTS.isdisjoint(path.split("/"))
     ):
         raise BadRequest("an ambiguous path")
+    # RFC 9112 section 3.2: only HTTP/1.0 may leave it out.
+    if not _HOST.fullmatch(environ.get("HTTP_HOST", "/" if environ["SERVER_PROTOCOL"] == "HTTP/1.1" else "")):
+        raise BadRequest("no usable Host")
+    # gunicorn undoes chunks only, and would let the bytes of another coding through below them.
+    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+        raise BadRequest("a transfer coding that nobody undoes")
 
 
 def target_of(environ: Environ) -> str:
@@ -60,6 +69,8 @@ def read_body(environ: Environ, *, limit: int, seconds: float) -> bytes:
         raise BadRequest("the body is broken") from error
     if len(body) > limit:
         raise TooLarge
+    if len(body) < int(announced or 0):
+        raise BadRequest("the body is not whole")
     return body
 
 

@@ -1,11 +1,13 @@
 """What the tests of the promises between rooms share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.conformance import RawOutcome, send_all
 from tests.support.http import Api
-from tests.support.matrix import Outcome, cells, running
+from tests.support.matrix import Matrix, Outcome, cells, running
 from tests.support.phone import Phone
 from tests.support.world import World
 from tools.stack import Stack
@@ -19,10 +21,23 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 
 
 @pytest.fixture(scope="session")
-def matrix(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
+def faulty(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Matrix, list[Path]]]:
+    """Gateways before a service that answers as it is told, and where they log."""
+    with running(stack, tmp_path_factory.mktemp("matrix")) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def matrix(faulty: tuple[Matrix, list[Path]]) -> list[Outcome]:
     """What came of every fault of a service with every method and every kind of token."""
-    with running(stack, tmp_path_factory.mktemp("matrix")) as (matrix, logs):
-        return matrix.run(cells(), logs)
+    running_matrix, logs = faulty
+    return running_matrix.run(cells(), logs)
+
+
+@pytest.fixture(scope="session")
+def raw_outcomes(faulty: tuple[Matrix, list[Path]]) -> dict[str, RawOutcome]:
+    """What came of every crooked request."""
+    return send_all(faulty[0])
 
 
 @pytest.fixture(scope="module")

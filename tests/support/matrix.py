@@ -95,7 +95,7 @@ class Matrix:
     """Runs cells against two real gateways: one before a faulty service, one before a service that is gone."""
 
     def __init__(self, gateway: Api, lonely: Api, service: FaultyService, tokens: dict[Token, str]) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._lonely = lonely
         self._tokens = tokens
         self.service = service
@@ -116,7 +116,7 @@ class Matrix:
 
     def send(self, cell: Cell, request_id: str) -> bytes:
         """All that comes back to the request of a cell and to a second one right behind it."""
-        api = self._lonely if cell.fault is REFUSED else self._gateway
+        api = self._lonely if cell.fault is REFUSED else self.gateway
         body = b"{}" if cell.method in WITH_A_BODY else b""
         lines = [
             f"{cell.method} {DOORS[cell.method]}?fault={quote(cell.fault.name)} HTTP/1.1",

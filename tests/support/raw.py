@@ -48,7 +48,7 @@ def read(received: bytes, method: str = "GET") -> Answer:
     return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read())
 
 
-_HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [ -~]+\r\n((?:[!-9;-~]+: [ -~]*\r\n)*)\r\n")
+_HEAD = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) [ -~]+\r\n((?:[!-9;-~]+: [ -~]*\r\n)*)\r\n")
 
 _FIELD = re.compile("(.+?): (.*)\r\n")
 
