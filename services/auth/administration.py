@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.auth import accounts, audit, sessions
+from services.auth import accounts, audit, known_devices, sessions
 from services.auth.emails import canonical
 from services.auth.guessable import is_common, is_personal
 from services.auth.models import Account, SessionRow
@@ -62,8 +62,13 @@ def enable(session: Session, email: str) -> None:
 
 
 def end_sessions(session: Session, email: str) -> Sequence[uuid.UUID]:
-    """Sign somebody out everywhere; the ids of the sessions that ended. Raises Refusal."""
-    return _end_all(session, _locked(session, email), "ended_by_operator")
+    """Sign somebody out everywhere, and know none of the devices any more; the ids of the sessions that ended.
+
+    Raises Refusal.
+    """
+    account = _locked(session, email)
+    known_devices.forget(session, account.id)
+    return _end_all(session, account, "ended_by_operator")
 
 
 def refuse_bad_password(password: str, email: str) -> None:
@@ -83,6 +88,7 @@ def set_password(session: Session, email: str, password_hash: str) -> Sequence[u
     account.password_hash = password_hash
     account.password_changed_at = func.now()
     audit.record(session, "password_changed", account_id=account.id)
+    known_devices.forget(session, account.id)
     session.flush()
     return _end_all(session, account, "password_changed")
 

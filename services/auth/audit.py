@@ -34,6 +34,7 @@ Event = Literal[
     "password_changed",
     "key_rotated",
     "key_retired",
+    "service_token_refused",
 ]
 
 
@@ -86,6 +87,12 @@ def failed_sign_ins(database: Database, account: Account | None) -> Iterator[Non
     except AccountDisabled:
         _record_alone(database, "sign_in_refused_disabled", account)
         raise
+
+
+def record_wrong_secret(database: Database, client_id: str) -> None:
+    """Remember a wrong secret, in a transaction of its own. An id that we don't know may be anything, a secret too."""
+    with database.transaction() as session:
+        record(session, "service_token_refused", client=client_id or "unknown")
 
 
 def events_of(session: Session, account_id: int, limit: int) -> Sequence[AuditEvent]:

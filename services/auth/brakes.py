@@ -56,6 +56,10 @@ class Brakes:
         """Count a sign-up. Raises TooManyAttempts."""
         _spend(self._counters, [Brake(_key("sign-up", network), self._sign_up)])
 
+    def wrong_secret(self, client_id: str, network: str) -> None:
+        """Count a wrong secret of a service; the right one is not asked to wait. Raises TooManyAttempts."""
+        _spend(self._counters, [Brake(_key("client", client_id, network), self._one_place)])
+
     def _brakes_of(self, email: str, place: Place, known_by: Recognition) -> list[Brake]:
         """The brake of the place comes first; those that many share do not concern whom we know."""
         if known_by == "push_token":

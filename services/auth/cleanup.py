@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services.auth import audit, key_rotation, standing
-from services.auth.models import AuditEvent, OutboxEntry, SessionRow, SignupKey
+from services.auth.models import AuditEvent, BrakeRow, OutboxEntry, SessionRow, SignupKey
 from services.auth.settings import DAY, Settings
 from services.auth.tokens import SERVICE_TOKEN_LIFETIME
 from shared.database import Database
@@ -58,6 +58,7 @@ class CleanUp:
             self._delete_delivered,
             self._delete_signup_keys,
             self._delete_audit_events,
+            self._delete_forgotten_brakes,
         )
 
     def _do(self, step: Callable[[Session], int]) -> int:
@@ -91,6 +92,10 @@ class CleanUp:
 
     def _delete_audit_events(self, session: Session) -> int:
         return _delete_older(session, AuditEvent.id, AuditEvent.at, self._settings.audit_retention)
+
+    def _delete_forgotten_brakes(self, session: Session) -> int:
+        """What was counted while Redis was away, when nothing is counted there any more and so nothing swept."""
+        return _delete_older(session, BrakeRow.key, BrakeRow.forgotten_at, 0)
 
 
 def _expire(session: Session, among: ColumnElement[bool]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from flask import Blueprint as FlaskBlueprint
 from flask import Response
 
-from services.auth import devices
+from services.auth import audit, devices
+from services.auth.errors import TooManyAttempts
 from services.auth.models import SessionRow
 from services.auth.parts import parts
 from services.auth.schemas import (
@@ -17,6 +18,7 @@ from services.auth.schemas import (
     ServiceTokenForm,
 )
 from services.auth.tokens import ServiceToken
+from services.auth.views import client_network
 from shared.blueprint import Blueprint
 from shared.envelope import CONTENT_TYPE, dump
 from shared.errors import Forbidden, InvalidToken
@@ -42,11 +44,18 @@ PUSH_TARGET_EXAMPLE = {
     ServiceTokenData,
     "Service token issued successfully",
     example={"access_token": "eyJ…", "access_token_expires_at": 1732234500},
-    errors=[InvalidToken, Forbidden],
+    errors=[InvalidToken, Forbidden, TooManyAttempts],
 )
 def issue_service_token(form: dict[str, str]) -> ServiceToken:
     """Give a service a token for calling another (RFC 6749 section 4.4); it proves itself by its secret."""
-    return parts().tokens.for_client(form["client_id"], form["client_secret"], form["audience"])
+    try:
+        return parts().tokens.for_client(form["client_id"], form["client_secret"], form["audience"])
+    except InvalidToken:
+        known = form["client_id"] if form["client_id"] in parts().settings.service_clients else ""
+        # What is braked is not recorded, so that nobody can fill the audit.
+        parts().brakes.wrong_secret(known, client_network())
+        audit.record_wrong_secret(parts().database, known)
+        raise
 
 
 @blueprint.route("/internal/accounts/<int:account_id>/push-targets")

@@ -63,6 +63,11 @@ def remember(session: Session, account_id: int, place: Place, settings: Settings
     session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id, stale))
 
 
+def forget(session: Session, account_id: int) -> None:
+    """Know no device and no network of an account any more: one of them may be a thief's."""
+    session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id))
+
+
 def _marked(email: str, mark: bytes, settings: Settings) -> ColumnElement[bool]:
     known = select(KnownDevice.mark).join(Account, Account.id == KnownDevice.account_id)
     recently = KnownDevice.seen_at > func.now() - _lifetime(settings)

@@ -91,6 +91,20 @@ def test_a_new_password_from_standard_input_signs_out_everywhere(
     assert phone.sign_in().get("/v1/users/me").status == 200
 
 
+@pytest.mark.parametrize(("command", "typed"), [("set-password", f"{NEW_PASSWORD}\n"), ("end-sessions", "")])
+def test_a_thiefs_device_is_no_known_one_after_the_operator_has_thrown_it_out(
+    operator: Operator, phone: Phone, auth_sql: Connection, command: str, typed: str
+) -> None:
+    known = "SELECT count(*) FROM known_devices WHERE account_id = %s"
+    bystander = Phone(phone.api).sign_up()
+    phone.push_token = "a push token of the thief's"
+    phone.sign_in()
+    assert auth_sql.execute(known, (phone.user["id"],)).fetchone() == (2,)
+    operator.do("accounts", command, phone.email, typed=typed)
+    assert auth_sql.execute(known, (phone.user["id"],)).fetchone() == (0,)
+    assert auth_sql.execute(known, (bystander.user["id"],)).fetchone() != (0,)
+
+
 def test_a_password_typed_in_a_terminal_is_asked_twice_and_not_shown(stack: Stack, phone: Phone) -> None:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "services.auth", "accounts", "set-password", phone.email]

@@ -142,3 +142,16 @@ def test_a_row_that_somebody_holds_makes_the_clean_up_wait_for_nobody(
     assert auth_sql.execute(SESSION, (phone.user["id"],)).fetchall() == [(None, None, None)]
     cleaner.round()
     assert auth_sql.execute(SESSION, (phone.user["id"],)).fetchall() == [("expired", None, True)]
+
+
+def test_what_was_counted_without_redis_goes_when_it_is_forgotten_and_not_before(
+    cleaner: Cleaner, auth_sql: Connection
+) -> None:
+    count = "INSERT INTO brakes (key, attempts, moment, forgotten_at) VALUES (%s, 1, 0, now() + %s * interval '1 hour')"
+    forgotten, counting = uuid.uuid4().hex, uuid.uuid4().hex
+    auth_sql.execute(count, (forgotten, -1))
+    auth_sql.execute(count, (counting, 1))
+    cleaner.round()
+    left = auth_sql.execute("SELECT key FROM brakes WHERE key = ANY(%s)", ([forgotten, counting],)).fetchall()
+    auth_sql.execute("DELETE FROM brakes WHERE key = %s", (counting,))
+    assert left == [(counting,)]

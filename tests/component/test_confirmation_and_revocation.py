@@ -103,6 +103,34 @@ def test_the_tokens_of_a_sign_in_and_a_token_seen_twice_cost_no_word_to_auth(
     assert written(valkey) == before + 1
 
 
+@pytest.mark.parametrize("way", ["log out", "end from another device", "limit", "theft"])
+def test_a_session_that_ends_is_announced_at_once_and_not_only_by_the_worker(
+    stack: Stack, phone: Phone, auth_sql: Connection, way: str
+) -> None:
+    other = Phone(phone.api, email=phone.email).sign_in()
+    assert phone.get("/v1/users/me").status == 200
+    stack.processes["worker"].stop()
+    try:
+        match way:
+            case "log out":
+                phone.log_out()
+            case "end from another device":
+                own = next(one for one in phone.get("/v1/auth/sessions").data if one["is_current"])
+                assert other.send("DELETE", f"/v1/auth/sessions/{own['id']}").status == 200
+            case "limit":
+                for _ in range(20):
+                    Phone(phone.api, email=phone.email).sign_in()
+            case "theft":
+                spent = phone.refresh_token
+                phone.refresh()
+                grow_older(phone, auth_sql, 24 * 60 * 60 + 1)
+                assert phone.refresh(spent).error_code == "AUTH_006"
+        eventually(lambda: phone.get("/v1/users/me").error_code == "AUTH_003", seconds=1)
+    finally:
+        stack.processes["worker"].start()
+        stack.processes["worker"].wait_ready(30)
+
+
 def test_an_ended_session_stays_ended_when_redis_is_emptied(stack: Stack, phone: Phone, valkey: redis.Redis) -> None:
     assert phone.log_out().status == 200
     eventually(lambda: phone.get("/v1/users/me").status == 401, seconds=1)

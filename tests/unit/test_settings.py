@@ -55,6 +55,7 @@ def test_no_secret_has_a_default(name: str) -> None:
         ("REFRESH_TOKEN_KEY", "change-me", "REFRESH_TOKEN_KEY still has its sample value"),
         ("ACCESS_TOKEN_LIFETIME", "soon", "ACCESS_TOKEN_LIFETIME must be a whole number"),
         ("ACCESS_TOKEN_LIFETIME", "0", "ACCESS_TOKEN_LIFETIME must be from 1 to 86400"),
+        ("HASHING_QUEUE", "14", "HASHING_SLOTS plus HASHING_QUEUE must be less than THREADS (16)"),
         ("SERVICE_CLIENTS", "[]", "SERVICE_CLIENTS must be a JSON object"),
         ("SERVICE_CLIENTS", '{"a": {}}', 'SERVICE_CLIENTS a must look like {"secrets": '),
         (
