@@ -1,5 +1,6 @@
 """Which headers cross the gateway, in both directions."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,16 +13,22 @@ HeaderList = list[tuple[str, str]]
 # Hop-by-hop (RFC 9110 section 7.6.1), what the gateway writes itself, and what would ask for an answer that it can't
 # pass on whole.
 _NOT_FORWARDED = frozenset({
-    "CONNECTION", "KEEP_ALIVE", "PROXY_CONNECTION", "PROXY_AUTHORIZATION", "PROXY_AUTHENTICATE", "TE", "TRAILER",
-    "TRANSFER_ENCODING", "UPGRADE", "HOST", "CONTENT_LENGTH", "EXPECT", "ACCEPT_ENCODING", "RANGE", "IF_RANGE",
-    "FORWARDED", "VIA", "TRACEPARENT", "TRACESTATE",
+    "CONNECTION", "KEEP_ALIVE", "TE", "TRAILER", "TRANSFER_ENCODING", "UPGRADE", "HTTP2_SETTINGS", "HOST",
+    "CONTENT_LENGTH", "EXPECT", "ACCEPT_ENCODING", "RANGE", "IF_RANGE", "VIA", "TRACEPARENT", "TRACESTATE",
 })  # fmt: skip
-# Whatever looks as if somebody in front vouched for the caller: only the gateway speaks to services about that.
+# Whatever looks as if somebody in front vouched for the caller, or for what the request is: only the gateway speaks to
+# services about that. The names are those that proxies and platforms are known to write, and `Proxy` is what CGI takes
+# for a setting (CVE-2016-5385).
 _IDENTITY_PREFIXES = (
-    "X_FORWARDED", "X_REAL", "X_CLIENT", "X_USER", "X_ACCOUNT", "X_SESSION", "X_AUTH", "X_REMOTE", "X_ORIGINAL",
-    "X_REWRITE", "X_REQUEST", "X_DEADLINE", "X_INTERNAL", "X_SERVICE", "X_LATCHKEY", "X_CLUSTER", "X_HTTP_METHOD",
-    "REMOTE_", "TRUE_CLIENT", "CF_",
+    "X_FORWARD", "X_REAL", "X_CLIENT", "X_USER", "X_ACCOUNT", "X_SESSION", "X_AUTH", "X_REMOTE", "X_ORIGINAL",
+    "X_REWRITE", "X_REQUEST", "X_DEADLINE", "X_INTERNAL", "X_SERVICE", "X_LATCHKEY", "X_CLUSTER", "X_HTTP", "X_METHOD",
+    "X_WEBAUTH", "X_GOOG", "X_MS_", "X_AMZN", "X_AZURE", "X_APPENGINE", "X_ENVOY", "X_CONSUMER", "X_JWT", "X_EMAIL",
+    "X_GROUPS", "X_ROLES", "X_TENANT", "X_IMPERSONATE", "X_SSL", "X_PROXY", "X_HOST", "X_SCHEME", "X_SCRIPT", "X_ACCEL",
+    "X_SENDFILE", "REMOTE_", "CLIENT_", "SSL_", "IMPERSONATE", "FORWARDED", "PROXY", "WL_PROXY", "TRUE_CLIENT",
+    "FASTLY", "CF_", "SCRIPT_NAME",
 )  # fmt: skip
+# Words between single hyphens. Whoever reads other signs as a hyphen, or drops them, would find one of the above in it.
+_PLAIN_NAME = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)*")
 # A header that every recipient is meant to see, or that decides what a request does, is no matter of one connection: a
 # `Connection` that names it takes nothing away (RFC 9110 section 7.6.1 forbids senders to do so).
 _END_TO_END = frozenset({
@@ -90,5 +97,6 @@ def client_address(environ: Mapping[str, Any], trusted_hops: int) -> str:
 @lru_cache(maxsize=1024)
 def _name_onward(name: str) -> str | None:
     """What a header of the app is called on its way to a service; None for one that stays here."""
-    may_cross = name not in _NOT_FORWARDED and not name.startswith(_IDENTITY_PREFIXES)
-    return name.replace("_", "-").title() if may_cross else None
+    if name in _NOT_FORWARDED or name.startswith(_IDENTITY_PREFIXES) or not _PLAIN_NAME.fullmatch(name):
+        return None
+    return name.replace("_", "-").title()
