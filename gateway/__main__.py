@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import redis
 import urllib3
 
+from gateway.listening import Listening
 from gateway.route_check import problems_of
 from gateway.routes import ROUTES
 from gateway.settings import Settings
@@ -24,7 +25,7 @@ def main() -> int:
     check = commands.add_parser("check", help="say whether settings and route table are valid, and what is wrong")
     check.add_argument("--connect", action="store_true", help="also ask Redis and every service whether they are there")
     arguments = parser.parse_args()
-    code = check_configuration(Settings.read, serving_settings, gunicorn_numbers("WORKER_CONNECTIONS"), _routes)
+    code = check_configuration(Settings.read, Listening.read, serving_settings, gunicorn_numbers(), _routes)
     if code == 0 and arguments.connect:
         return _connect(Settings.read(os.environ))
     return code

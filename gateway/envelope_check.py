@@ -9,7 +9,7 @@ from gateway.metrics import checks, violations
 from gateway.routes import Route
 from shared.catalogue import CATALOGUE, CODE_PATTERN
 from shared.envelope import failure
-from shared.strict_json import BadJson, outermost_names, parse_answer
+from shared.strict_json import MAX_DEPTH, BadJson, outermost_names, parse_answer
 from shared.trace import Trace, current_trace
 from shared.web import envelope_response, language
 
@@ -29,7 +29,8 @@ def flaw_of(status: int, body: bytes) -> str | None:
     if status in _WITHOUT_BODY:
         return "it has a body" if body else None
     try:
-        value = parse_answer(body)
+        # One level more than data may have, for the envelope around it.
+        value = parse_answer(body, max_depth=MAX_DEPTH + 1)
     except BadJson:
         return "it is not JSON"
     match status, value:

@@ -2,7 +2,8 @@
 
 import os
 
-from shared.serving import gunicorn_settings
+from gateway.listening import Listening
+from shared.serving import gunicorn_settings, settings_or_exit
 
 # A name that is gone takes 2 s to find out instead of 10 (measured in Docker), so that a service that comes back is
 # found soon; what the environment says goes before (resolv.conf(5)).
@@ -11,8 +12,9 @@ os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
 # The number of workers is WEB_CONCURRENCY, which gunicorn reads itself.
 globals().update(gunicorn_settings("gateway"))
 
-worker_class = "gevent"
-worker_connections = int(os.environ.get("WORKER_CONNECTIONS") or "1000")
-limit_request_line = 4094
-limit_request_fields = 64
-limit_request_field_size = 8190
+listening = settings_or_exit(Listening.read)
+worker_class = "gateway.worker.GatewayWorker"
+worker_connections = listening.connections
+limit_request_line = listening.line_bytes
+limit_request_fields = listening.headers
+limit_request_field_size = listening.header_bytes

@@ -65,6 +65,8 @@ def read_body(environ: Environ, *, limit: int, seconds: float) -> bytes:
     try:
         with gevent.Timeout(seconds, BadRequest("the body did not arrive in time")):
             body: bytes = environ["wsgi.input"].read(limit + 1)
+    except TimeoutError as error:
+        raise BadRequest("the body came to a halt") from error
     except (ParseException, NoMoreData, ConnectionError) as error:
         raise BadRequest("the body is broken") from error
     if len(body) > limit:

@@ -17,6 +17,7 @@ from shared.metrics import BROKEN_REQUEST, count_request
 from shared.trace import REQUEST_ID_HEADER
 
 _DRAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1
 _QUOTED = re.compile(r"""['":]""")
 _DRAIN_BYTES = 256 * 1024
 
@@ -28,12 +29,13 @@ def envelope_broken_requests(room: str) -> None:
 
 def _write_error(room: str, sock: Any, status: int, reason: str, message: str) -> None:
     # gunicorn's 501 (a transfer coding that it does not know) and 417 and 403 are, to an app, a request that is wrong.
-    code = code_for_status(status if status in (414, 431, 500) else 400)
+    code = code_for_status(status if status in (414, 429, 431, 500) else 400)
     status, body, request_id = CATALOGUE[code].status, failure(code, DEFAULT_LANGUAGE), secrets.token_hex(16)
+    retry = f"Retry-After: {_RETRY_SECONDS}\r\n" if status == HTTPStatus.TOO_MANY_REQUESTS else ""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"Content-Language: {DEFAULT_LANGUAGE}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
+        f"Content-Language: {DEFAULT_LANGUAGE}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n{retry}\r\n"
     )
     failed = room if status >= 500 else None
     count_request(BROKEN_REQUEST, "", status, code, seconds=None, failed=failed)

@@ -21,7 +21,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 def settings_read() -> set[str]:
     rooms = (ROOT / "services/auth", ROOT / "services/users", ROOT / "gateway")
     sources = [room / name for room in rooms for name in ("settings.py", "gunicorn_conf.py")]
-    sources.append(ROOT / "shared/serving.py")
+    sources += [ROOT / "gateway/listening.py", ROOT / "shared/serving.py"]
     found = {name for path in sources for pair in SETTING_READ.findall(path.read_text()) for name in pair if name}
     return found | {f"{route.service.upper()}_URL" for route in ROUTES}
 

@@ -1,0 +1,50 @@
+"""gunicorn's gevent worker, which also ends clients that don't read, and crowds of connections from one network."""
+
+import os
+from collections import Counter
+from typing import Any
+
+from gunicorn import util
+from gunicorn.workers.ggevent import GeventWorker
+
+from gateway.listening import Listening
+from shared.networks import network_of
+
+
+class GatewayWorker(GeventWorker):  # type: ignore[misc]
+    """The worker with its last deadline.
+
+    Idle time and the head of a request have `keepalive` seconds together (gunicorn), the body DEADLINE_SECONDS
+    (`read_body`), and what goes to the client SEND_SECONDS (here).
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._listening = Listening.read(os.environ)
+        self._connected: Counter[str] = Counter()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection to its end, unless its network has as many as it may have."""
+        network = network_of(addr[0])
+        if self._listening.trusted_hops == 0 and self._connected[network] >= self._listening.per_network:
+            util.write_error(client, 429, "Too Many Requests", "too many connections from one network")
+            util.close(client)
+            return
+        self._connected[network] += 1
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._connected[network] -= 1
+            if not self._connected[network]:
+                del self._connected[network]
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve one request; the connection ends where the client does not take the answer."""
+        # To gevent this is the time of one `sendall`, however many pieces it goes out in.
+        sock.settimeout(self._listening.send_seconds)
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            raise StopIteration from error
+        finally:
+            sock.settimeout(None)

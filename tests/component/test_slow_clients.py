@@ -1,0 +1,156 @@
+"""Clients that are slow, or many from one place, end by themselves and cost the others nothing."""
+
+import json
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support import raw
+from tests.support.http import Api
+from tests.support.services import BrokenService, gateway_process, raw_reply
+from tests.support.waiting import eventually
+from tools.stack import Stack
+
+EACH = 170
+HEAD_SECONDS = 15
+LARGE = 8_000_000
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+
+
+@contextmanager
+def gateway(stack: Stack, log_path: Path, **settings: str) -> Iterator[Api]:
+    with gateway_process(stack.environment("gateway"), log_path, **settings) as api:
+        yield api
+
+
+def connect(api: Api, number: int = 1) -> socket.socket:
+    """A connection from an address of the loopback that nobody else has."""
+    port = urlsplit(api.base_url).port or 0
+    source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
+    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=source)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        if not selector.select(0):
+            return False
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def answers_until_the_end(connection: socket.socket) -> bytes:
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+@pytest.fixture
+def large(stack: Stack, log_path: Path) -> Iterator[tuple[Api, BrokenService, str]]:
+    """A gateway whose service `auth` has a large answer to a log-out, and who may be slow there for two seconds."""
+    service = BrokenService()
+    service.reply = raw_reply("200 OK", json.dumps({"message": "x", "data": {"x": "x" * LARGE}}).encode())
+    environment = {"AUTH_URL": service.url, "SEND_SECONDS": "2", "DEADLINE_SECONDS": "4"}
+    with gateway_process(stack.environment("gateway"), log_path, page="/health/live", **environment) as api:
+        yield api, service, environment["SEND_SECONDS"]
+    service.close()
+
+
+def test_500_slow_clients_cost_the_others_no_request(large: tuple[Api, BrokenService, str], log_path: Path) -> None:
+    api, _, _ = large
+    with ExitStack() as exits:
+        slow = [exits.enter_context(connect(api, number)) for number in range(3 * EACH)]
+        for connection in slow[:EACH]:
+            connection.sendall(b"GET /v1/errors HTTP/1.1\r\nHost: local")
+        for connection in slow[EACH : 2 * EACH]:
+            connection.sendall(b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+        for connection in slow[2 * EACH :]:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            connection.sendall(b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        statuses = [api.get("/v1/errors").status for _ in range(60)]
+        assert set(statuses) == {200}
+
+        until = time.monotonic() + HEAD_SECONDS + 10
+        left = slow[: 2 * EACH]
+        while left and time.monotonic() < until:
+            assert api.get("/v1/errors").status == 200
+            left = [connection for connection in left if not is_closed(connection)]
+    assert left == []
+    assert "Traceback" not in log_path.read_text()
+
+
+def test_a_client_that_does_not_read_is_let_go(large: tuple[Api, BrokenService, str]) -> None:
+    api, _, seconds = large
+    with connect(api) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        time.sleep(3 * int(seconds))  # It is the pause itself that is tested.
+        received = answers_until_the_end(connection)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert len(received) < LARGE
+
+
+def test_a_client_that_reads_slowly_and_in_time_gets_everything(large: tuple[Api, BrokenService, str]) -> None:
+    api, _, _ = large
+    with connect(api) as connection:
+        connection.sendall(
+            b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        received = answers_until_the_end(connection)
+    assert len(received) > LARGE
+
+
+def test_a_slow_head_is_let_go_and_a_slow_body_is_told_why(large: tuple[Api, BrokenService, str]) -> None:
+    api, service, _ = large
+    with connect(api, 1) as head, connect(api, 2) as body:
+        body.sendall(b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+        head.sendall(b"GET /v1/errors HTTP/1.1\r\nHost: local")
+        answer = raw.read(answers_until_the_end(body), "POST")
+        assert (answer.status, answer.error_code) == (400, "REQ_400")
+        since = time.monotonic()
+        assert answers_until_the_end(head) == b""
+        assert time.monotonic() - since < HEAD_SECONDS
+    assert not any(b"logout" in request for request in service.requests)
+
+
+def test_a_network_has_so_many_connections_and_one_more_is_told_so(stack: Stack, log_path: Path) -> None:
+    with gateway(stack, log_path, CONNECTIONS_PER_NETWORK="3") as api, ExitStack() as exits:
+        eventually(lambda: raw.read(raw.talk(api, GET % (b"/health/live", b"Connection: close\r\n"))).status == 200)
+        kept = [exits.enter_context(connect(api)) for _ in range(3)]
+        for connection in kept:
+            connection.sendall(GET % (b"/health/live", b""))
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        with connect(api) as further:
+            answer = raw.read(answers_until_the_end(further))
+        assert (answer.status, answer.error_code, answer.headers["Retry-After"]) == (429, "REQ_429", "1")
+        with connect(api, 2) as stranger:
+            stranger.sendall(GET % (b"/health/live", b"Connection: close\r\n"))
+            assert answers_until_the_end(stranger).startswith(b"HTTP/1.1 200")
+        kept[0].close()
+        assert eventually(lambda: _is_served(api))
+
+
+def test_behind_proxies_nobody_is_counted_by_the_proxys_address(stack: Stack, log_path: Path) -> None:
+    with (
+        gateway(stack, log_path, CONNECTIONS_PER_NETWORK="1", TRUSTED_HOPS="1") as api,
+        connect(api) as first,
+        connect(api) as second,
+    ):
+        for connection in (first, second):
+            connection.sendall(GET % (b"/health/live", b""))
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def _is_served(api: Api) -> bool:
+    with connect(api) as connection:
+        connection.sendall(GET % (b"/health/live", b"Connection: close\r\n"))
+        return answers_until_the_end(connection).startswith(b"HTTP/1.1 200")
