@@ -81,8 +81,10 @@ class KeySet:
         """Load the keys now; what is known stays when that fails, which is False."""
         try:
             document = self._load()
-            self._keys = {key["kid"]: _public_key(key) for key in document["keys"] if _is_ours(key)}
-            self.document = document
+            keys = {key["kid"]: _public_key(key) for key in document["keys"] if _is_ours(key)}
+            if not keys:
+                raise ValueError("a key set without a key")
+            self._keys, self.document = keys, document
             self._fetched_at = time.monotonic()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, old keys are better than none
             log.warning("keys_not_refreshed", reason=repr(error))
