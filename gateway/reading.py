@@ -25,7 +25,8 @@ _AMBIGUOUS_TARGET = ("%2f", "%2e", "%5c", "%00", "%25", "#")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
 _DRAIN_SECONDS = 2.0
 _DRAIN_BYTES = 16 * 1024 * 1024
-_DOT_SEGMENTS = frozenset({".", ".."})
+# Also with parameters behind the dots, which some servers drop before they go up (`/..;a=b`, RFC 3986 section 3.3).
+_DOT_SEGMENT = re.compile(r"/\.\.?(?=[/;]|$)")
 
 
 def refuse_ambiguous(environ: Environ) -> None:
@@ -35,7 +36,7 @@ def refuse_ambiguous(environ: Environ) -> None:
     if (
         any(sign in path for sign in _AMBIGUOUS_PATH)
         or any(sign in target for sign in _AMBIGUOUS_TARGET)
-        or not _DOT_SEGMENTS.isdisjoint(path.split("/"))
+        or _DOT_SEGMENT.search(path)
     ):
         raise BadRequest("an ambiguous path")
     # RFC 9112 section 3.2: only HTTP/1.0 may leave it out.
