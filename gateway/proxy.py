@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from gateway.upstream import Upstream
 from shared.envelope import CONTENT_TYPE
 from shared.errors import MethodNotAllowed, NotJson
-from shared.languages import choose_language
+from shared.languages import DEFAULT_LANGUAGE, choose_language
 from shared.trace import DEADLINE_HEADER, Trace
 
 if TYPE_CHECKING:
@@ -60,6 +60,16 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
+        started = time.perf_counter()
+        try:
+            return self._serve(environ, start_response, started)
+        except Exception as error:  # noqa: BLE001 - a bug in what is around a request's own way
+            trace = Trace.start(_header_of(environ), 0)
+            answer, extra = failed(error, DEFAULT_LANGUAGE, trace)
+            log_access(environ, None, trace, answer, started)
+            return LastWords(respond(environ, start_response, answer, extra, trace), environ, start_response)
+
+    def _serve(self, environ: Environ, start_response: "StartResponse", started: float) -> Iterable[bytes]:
         if (preflight := self._edge.preflight(environ)) is not None:
             return self._permit(environ, start_response, preflight)
         self._edge.accept(environ)
@@ -68,7 +78,6 @@ class Gateway:
             headers.client_address(environ, self._settings.trusted_hops),
             choose_language(environ.get("HTTP_ACCEPT_LANGUAGE", "")),
         )
-        started = time.perf_counter()
         route = matching.find(methods, environ["REQUEST_METHOD"])
         trace = Trace.start(_header_of(environ), self._settings.deadline_seconds)
         whole = False
@@ -85,12 +94,12 @@ class Gateway:
                 raise MethodNotAllowed(matching.allowed(methods))
             trace = trace.restarted(self._seconds_for(route))
             answer, extra = self._forward(route, environ, body, trace, caller)
-        except Exception as error:  # noqa: BLE001 - the one place where everything becomes an envelope
+        except Exception as error:  # noqa: BLE001 - the place where what goes wrong becomes an envelope
             answer, extra = failed(error, caller.language, trace)
         answer, extra = self._check.approve(answer, extra, route, trace, caller.language)
-        log_access(environ, route, trace, answer, started)
         secret = route is not None and route.guard is Guard.PUBLIC
         answer = self._edge.finish(environ, answer, extra, secret=secret)
+        log_access(environ, route, trace, answer, started)
         reply = respond(environ, start_response, answer, extra, trace)
         return reply if whole else LastWords(reply, environ, start_response)
 
