@@ -29,18 +29,6 @@ def service_token(auth: Api, secret: str = CLIENT_SECRET, audience: str = "users
     return str(auth.post("/internal/token", request).data["access_token"])
 
 
-@pytest.mark.parametrize("path", ["/v1/users/me", "/v1/users/1", "/internal/profiles?ids=1"])
-def test_a_direct_call_to_users_without_a_proof_is_refused(users: Api, path: str) -> None:
-    assert users.get(path).error_code == "AUTH_401"
-    believed = users.get(path, headers={"X-User-Id": "1", "X-Authenticated-User": "1", "Remote-User": "1"})
-    assert believed.error_code == "AUTH_401"
-
-
-@pytest.mark.parametrize("path", ["/v1/auth/sessions"])
-def test_a_direct_call_to_auth_without_a_proof_is_refused(auth: Api, path: str) -> None:
-    assert auth.get(path).error_code == "AUTH_401"
-
-
 def test_a_persons_token_does_not_open_internal_pages(users: Api, phone: Phone) -> None:
     answer = users.get("/internal/profiles?ids=1", token=phone.access_token)
     assert (answer.status, answer.error_code) == (401, "AUTH_401")

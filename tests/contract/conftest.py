@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.conformance import RawOutcome, send_all
+from tests.support.doors import Doors, doors_of_rooms
 from tests.support.http import Api
 from tests.support.matrix import Matrix, Outcome, cells, running
 from tests.support.phone import Phone
@@ -18,6 +19,12 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     """The stack, its databases, and further gateways whose services misbehave."""
     with World(stack, Api(stack.gateway_url), tmp_path_factory.mktemp("gateways")) as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def doors(stack: Stack) -> dict[str, Doors]:
+    """The guard of every method and path, by room."""
+    return doors_of_rooms(stack)
 
 
 @pytest.fixture(scope="session")

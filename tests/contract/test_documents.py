@@ -4,30 +4,22 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-import gateway.app
-import gateway.settings
-import services.auth.app
-import services.auth.settings
-import services.users.app
-import services.users.settings
 from gateway.docs import OPENAPI_FILE
 from gateway.routes import ROUTES, SERVICES, Guard
 from shared.catalogue import CATALOGUE
-from shared.guards import guard_of, refuse_unguarded_views
-from shared.keys import KeySet
+from shared.guards import refuse_unguarded_views
 from tests.support.documented import Document, DocumentedApi
+from tests.support.doors import Doors
 from tests.support.http import Api
 from tests.support.phone import Phone
 from tests.support.provocations import PROVOCATIONS
 from tests.support.world import World
 from tools import openapi
-from tools.stack import Stack
 
 # Pages that are there to read the document, and are not in it.
 UNDOCUMENTED = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name}")}
@@ -35,7 +27,6 @@ UNDOCUMENTED = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/{name
 NOT_FOR_APPS = re.compile(r"/internal/.+|/health/(live|ready)|/\.well-known/jwks\.json|/metrics")
 # These come from a gateway of their own, or from no operation.
 ELSEWHERE = {"AUTH_403", "REQ_404", "REQ_405", "REQ_429", "SRV_500", "GW_502", "GW_503", "GW_504"}
-Doors = dict[tuple[str, str], str | None]
 
 
 @pytest.fixture(scope="module")
@@ -44,32 +35,10 @@ def document() -> Document:
 
 
 @pytest.fixture(scope="module")
-def doors(stack: Stack) -> dict[str, Doors]:
-    """The guard of every method and path, by room, of the applications as they are served."""
-    with mock.patch.object(KeySet, "start"):
-        auth = services.auth.settings.Settings.read(stack.environment("auth"))
-        users = services.users.settings.Settings.read(stack.environment("users"))
-        pages = gateway.settings.Settings.read(stack.environment("gateway"))
-        return {
-            "auth": doors_of(services.auth.app.create_app(auth)),
-            "users": doors_of(services.users.app.create_app(users)),
-            "gateway": doors_of(gateway.app.create_pages(mock.Mock(), mock.Mock(), {}, pages)),
-        }
-
-
-@pytest.fixture(scope="module")
 def documented(world: World, document: Document) -> Iterator[World]:
     """A world whose every answer is compared with the document."""
     with World(world.stack, DocumentedApi(world.stack.gateway_url, document), world.folder) as documented:
         yield documented
-
-
-def doors_of(app: Flask) -> Doors:
-    return {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)): guard_of(app.view_functions[rule.endpoint])
-        for rule in app.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-    }
 
 
 def surprises_of(world: World) -> list[str]:
