@@ -49,4 +49,4 @@ class Load:
         return text
 
     def _output(self, command: list[str]) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
