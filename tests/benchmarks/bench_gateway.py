@@ -102,7 +102,8 @@ class Street:
         bind = [option, f"127.0.0.1:{port}"] if option else [str(port)]
         environment = {
             "AUTH_URL": self.behind_url, "USERS_URL": self.behind_url, "REDIS_URL": self._redis_url,
-            "SERVICE_URL": self.behind_url, "CONNECTIONS_PER_NETWORK": "1000", "CONNECTIONS_PER_SERVICE": "1000", **UNLIMITED, **more,
+            "SERVICE_URL": self.behind_url, "CONNECTIONS_PER_NETWORK": "1000", "CONNECTIONS_PER_SERVICE": "1000",
+            **UNLIMITED, **more,
         }  # fmt: skip
         process = self._process(name, TESTED_CORE, [*command, *bind], port, environment)
         return Candidate(name, process, f"http://127.0.0.1:{port}")
