@@ -7,7 +7,7 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	conformance openapi contract bench-auth bench-gateway bench-hanging test-compose clean ready-to-run ready-to-develop
+	conformance openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -52,6 +52,10 @@ bench-gateway: ready-to-develop ## Measure the gateway beside gunicorn's limit a
 
 bench-hanging: ready-to-develop ## Measure what a hanging service costs the others
 	$(BIN)/python -m tests.benchmarks.bench_hanging
+
+bench-slow: ready-to-develop ## Measure what slow clients cost the others
+	@$(PYTHON) -m tools.install requirements-bench.txt
+	$(BIN)/python -m tests.benchmarks.bench_slow
 
 test-compose: ready-to-develop ## Run the tests that need a Docker engine
 	@docker compose version >/dev/null 2>&1 || $(PYTHON) -m tools.install requirements-compose.txt

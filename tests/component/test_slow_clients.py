@@ -31,9 +31,7 @@ def gateway(stack: Stack, log_path: Path, **settings: str) -> Iterator[Api]:
 
 def connect(api: Api, number: int = 1) -> socket.socket:
     """A connection from an address of the loopback that nobody else has."""
-    port = urlsplit(api.base_url).port or 0
-    source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
-    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=source)
+    return raw.connect_from(number, urlsplit(api.base_url).port or 0)
 
 
 def is_closed(connection: socket.socket) -> bool:

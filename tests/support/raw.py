@@ -24,6 +24,12 @@ class _Received:
         return io.BytesIO(self._received)
 
 
+def connect_from(number: int, port: int) -> socket.socket:
+    """A connection to a port of this machine, from an address of the loopback that belongs to nobody else."""
+    source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
+    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=source)
+
+
 def talk(api: Api, request: bytes, *, hang_up: bool = False) -> bytes:
     """Everything that comes back for `request`, until the other side closes; `hang_up` says that no more will come."""
     parts = urlsplit(api.base_url)
