@@ -3,12 +3,18 @@
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 _ROOM: dict[str, str] = {}
+# Whoever writes a line holds it: Python's stdout mixes long lines of several threads.
+_WRITING = threading.RLock()
+# A pipe, such as Docker reads, mixes what several workers write when it is longer than 4096 bytes (PIPE_BUF). A sign of
+# a path takes up to six, and no path that we know is longer.
+_LONGEST_PATH = 500
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _STEPS: list[Any] = [
@@ -51,7 +57,7 @@ def logging_config(room: str, level: str, stream: str = "stdout") -> dict[str, A
                 "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *_STEPS],
             }
         },
-        "handlers": {"lines": {"class": "logging.StreamHandler", "formatter": "json", "stream": f"ext://sys.{stream}"}},
+        "handlers": {"lines": {"()": LinesHandler, "formatter": "json", "stream": f"ext://sys.{stream}"}},
         "root": {"level": level, "handlers": ["lines"]},
         # gunicorn's own loggers hand their lines to the root, so that a line is written once.
         "loggers": {
@@ -61,14 +67,26 @@ def logging_config(room: str, level: str, stream: str = "stdout") -> dict[str, A
     }
 
 
-def log_request(level: int, **fields: Any) -> None:
+class LinesHandler(logging.StreamHandler[TextIO]):
+    """Writes one line at a time, whether it comes by `logging` or by `log_request`."""
+
+    def createLock(self) -> None:  # noqa: N802 - the name that logging calls
+        """Take the lock of all writers; logging makes it new in a forked process."""
+        super().createLock()
+        self.lock = _WRITING
+
+
+def log_request(level: int, *, path: str | None, **fields: Any) -> None:
     """Write the line that a request leaves, in the form of all others.
 
     It goes past structlog and logging, which took a fifth of all processor time at the gateway: there is one such line
-    for every request.
+    for every request. Of a very long path it has the beginning.
     """
     if logging.root.isEnabledFor(level):
-        line = {**_ROOM, **fields, "event": "request", "level": logging.getLevelName(level).lower()}
+        path = path and path[:_LONGEST_PATH]
+        line = {**_ROOM, "path": path, **fields, "event": "request", "level": logging.getLevelName(level).lower()}
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        sys.stdout.write(_encode(line) + "\n")
-        sys.stdout.flush()
+        text = _encode(line) + "\n"
+        with _WRITING:
+            sys.stdout.write(text)
+            sys.stdout.flush()
