@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -37,12 +38,13 @@ class Secrets:
 
 
 class DataDir:
-    """A folder with the stores' data, the logs, the secrets and a lock file."""
+    """A folder with the stores' data, the logs, the secrets, a lock file, and `temp` for what ends with a stack."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.postgres = self.path / "postgres"
         self.valkey = self.path / "valkey"
+        self.temp = self.path / "temp"
         self._lock_file: IO[str] | None = None
 
     def lock(self) -> bool:
@@ -83,6 +85,11 @@ class DataDir:
         for log in (self.path / "logs").glob("*.log"):
             if log.stat().st_size > _LARGEST_LOG:
                 log.replace(log.with_suffix(".log.1"))
+
+    def empty_temp(self) -> None:
+        """Removes what killed processes left behind."""
+        shutil.rmtree(self.temp, ignore_errors=True)
+        self.temp.mkdir()
 
     def load_secrets(self) -> Secrets:
         """The secrets of the first start; makes up those that are missing. Raises StackError."""

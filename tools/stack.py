@@ -83,7 +83,8 @@ class Stack:
 
     def environment(self, name: str) -> dict[str, str]:
         """The whole environment of a service, for tests that run it in their own process."""
-        return services.environment(name, self.ports, self.secrets) | dict(self._settings.get(name, {}))
+        temp = {"TMPDIR": str(self._data.temp)}
+        return services.environment(name, self.ports, self.secrets) | temp | dict(self._settings.get(name, {}))
 
     def start(self, *, only: Collection[str] | None = None) -> None:
         """Blocks until every process (or those of `only`) is ready; what runs already is left alone.
@@ -128,6 +129,7 @@ class Stack:
         if self.processes:
             return
         self._data.put_large_logs_aside()
+        self._data.empty_temp()
         self._secrets = self._data.load_secrets()
         for store in (stores.postgres, stores.valkey):
             process = store(self._data, self.ports, self._secrets, services.basics())

@@ -65,6 +65,18 @@ def test_data_survives_a_stop_and_a_process_number_that_somebody_else_has_now(tm
                 assert connection.execute("SELECT text FROM note").fetchone() == ("kept",)
 
 
+def test_what_killed_processes_left_in_their_folder_for_a_while_is_gone_at_the_next_start(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, Ports.free())
+    with stack:
+        stack.start(only={"valkey"})
+        left = Path(stack.environment("gateway")["TMPDIR"]) / "latchkey-metrics-x"
+        left.mkdir()
+    with Stack(tmp_path, Ports.free()) as again:
+        again.start(only={"valkey"})
+        assert left.parent.is_dir()
+        assert not left.exists()
+
+
 def test_a_store_that_cannot_start_is_explained_by_its_log(tmp_path: Path) -> None:
     stack = Stack(tmp_path, Ports.free())
     with stack:
