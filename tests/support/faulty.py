@@ -2,13 +2,12 @@
 
 import socket
 import struct
-import threading
 import urllib.request
-from contextlib import suppress
 from typing import BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.faults import FAULTS, Then
+from tests.support.listening import Listener
 from tests.support.services import raw_reply
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -24,28 +23,15 @@ class FaultyService:
     def __init__(self, auth_url: str) -> None:
         self.asked: list[str] = []
         self._keys_url = f"{auth_url}/.well-known/jwks.json"
-        self._closed = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._listener = Listener(self._talk)
+        self.url = self._listener.url
 
     def close(self) -> None:
         """Be gone: from now on connections are refused."""
-        self._closed.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def _serve(self) -> None:
-        while not self._closed.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
     def _talk(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError), connection.makefile("rb") as incoming:
+        with connection.makefile("rb") as incoming:
             while (target := _read_request(incoming)) and self._answer(connection, target):
                 pass
 
@@ -74,7 +60,7 @@ class FaultyService:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         if then in (Then.HANG, Then.DRIP):
             connection.settimeout(_LOOK_AGAIN_SECONDS)
-            while not self._closed.is_set() and not _hung_up(connection):
+            while not self._listener.released.is_set() and not _hung_up(connection):
                 if then is Then.DRIP:
                     connection.sendall(b"x")
 

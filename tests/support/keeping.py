@@ -1,9 +1,9 @@
 """A service that keeps its connections, and can be told to break them, to be not ready, or to say nothing."""
 
 import socket
-import threading
 from contextlib import suppress
 
+from tests.support.listening import Listener
 from tests.support.services import raw_reply, read_request
 
 # Longer than any test waits, so that a connection that is closed was closed by the gateway.
@@ -24,12 +24,8 @@ class KeepingService:
         self.host = host
         self._answers_per_connection = answers_per_connection
         self._kept: set[socket.socket] = set()
-        self._released = threading.Event()
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family)
-        self.port = int(self._listener.getsockname()[1])
-        self.url = f"http://[{host}]:{self.port}" if family == socket.AF_INET6 else f"http://{host}:{self.port}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._listener = Listener(self._answer, host, port)
+        self.port, self.url = self._listener.port, self._listener.url
 
     @property
     def kept(self) -> int:
@@ -43,22 +39,11 @@ class KeepingService:
 
     def close(self) -> None:
         """Is gone, at once."""
-        self._released.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
 
-    def _serve(self) -> None:
-        while not self._released.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
     def _answer(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
+        with suppress(OSError):
             answered = 0
             while request := read_request(connection, _KEEP_SECONDS):
                 if request.startswith(b"GET /health/ready "):
@@ -76,6 +61,6 @@ class KeepingService:
 
     def _tell_health(self, connection: socket.socket) -> None:
         if self.ready is None:
-            self._released.wait(60)
+            self._listener.released.wait(60)
         else:
             connection.sendall(raw_reply("200 OK" if self.ready else "503 Service Unavailable", b"{}"))

@@ -3,12 +3,12 @@
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.http import Api
+from tests.support.listening import Listener
 from tests.support.waiting import eventually
 from tools.process import ROOT
 
@@ -40,41 +40,26 @@ class BrokenService:
         self.reply: bytes | None = b""
         self.drip = b""
         self.requests: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._released = threading.Event()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._listener = Listener(self._answer)
+        self.url = self._listener.url
 
     def close(self) -> None:
-        self._released.set()
-        # Wakes the thread that waits in accept, which closing alone does not.
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def _serve(self) -> None:
-        while not self._released.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
     def _answer(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            request = read_request(connection)
-            if request.startswith(b"GET /health/ready "):
-                connection.sendall(raw_reply("200 OK", b"{}"))
-                return
-            self.requests.append(request)
-            if self.reply is None:
-                self._released.wait(60)
-            else:
-                connection.sendall(self.reply)
-                for byte in self.drip:
-                    if self._released.wait(0.1):
-                        break
-                    connection.sendall(bytes([byte]))
+        request = read_request(connection)
+        if request.startswith(b"GET /health/ready "):
+            connection.sendall(raw_reply("200 OK", b"{}"))
+            return
+        self.requests.append(request)
+        if self.reply is None:
+            self._listener.released.wait(60)
+        else:
+            connection.sendall(self.reply)
+            for byte in self.drip:
+                if self._listener.released.wait(0.1):
+                    break
+                connection.sendall(bytes([byte]))
 
 
 def read_request(connection: socket.socket, seconds: float = 10) -> bytes:
