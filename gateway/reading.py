@@ -39,12 +39,23 @@ def refuse_ambiguous(environ: Environ) -> None:
         or _DOT_SEGMENT.search(path)
     ):
         raise BadRequest("an ambiguous path")
+    if not path.isascii() and not _is_utf8(path):
+        raise BadRequest("a path that is not UTF-8")
     # RFC 9112 section 3.2: only HTTP/1.0 may leave it out.
     if not _HOST.fullmatch(environ.get("HTTP_HOST", "/" if environ["SERVER_PROTOCOL"] == "HTTP/1.1" else "")):
         raise BadRequest("no usable Host")
     # gunicorn undoes chunks only, and would let the bytes of another coding through below them.
     if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
         raise BadRequest("a transfer coding that nobody undoes")
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether a path (PEP 3333: its bytes as latin-1) is UTF-8; some programs read other bytes as a slash or a dot."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def target_of(environ: Environ) -> str:
