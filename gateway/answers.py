@@ -7,7 +7,7 @@ from gateway.errors import BadAnswer, ServiceAway, ServiceSlow
 from shared.catalogue import CATALOGUE, CODE_PATTERN, N_, code_for_status
 from shared.envelope import dump, failure
 from shared.languages import translate
-from shared.strict_json import BadJson, outermost_names, parse_answer
+from shared.strict_json import MAX_DEPTH, BadJson, outermost_names, parse_answer
 
 # What a success says when the service gave data without a message.
 DEFAULT_MESSAGE = N_("Request successful")
@@ -27,30 +27,30 @@ class Answer:
     own: bool = field(default=False, compare=False)
 
 
-def normalise(status: int, content_type: str, body: bytes, language: str) -> Answer:
+def normalise(status: int, content_type: str, body: bytes, language: str, max_depth: int = MAX_DEPTH) -> Answer:
     """The envelope for a service's answer.
 
     An envelope goes on as it is, other JSON becomes `data` byte for byte, nothing becomes {}, and a failure in any
-    other shape becomes the catalogue's entry for its status. Raises BadAnswer, ServiceAway or ServiceSlow for what
-    can't be passed on: then the service failed, whatever it says.
+    other shape becomes the catalogue's entry for its status; JSON deeper than `max_depth` is none. Raises BadAnswer,
+    ServiceAway or ServiceSlow for what can't be passed on: then the service failed, whatever it says.
     """
     if 200 <= status < 300 and status != 206:
-        return _success(201 if status == 201 else 200, content_type, body, language)
+        return _success(201 if status == 201 else 200, content_type, body, language, max_depth)
     if 400 <= status < 500:
-        return _client_fault(_NEAREST.get(status, status), content_type, body, language)
+        return _client_fault(_NEAREST.get(status, status), content_type, body, language, max_depth)
     if status in _ANSWERABLE_FAULTS:
-        return _service_fault(status, content_type, body)
+        return _service_fault(status, content_type, body, max_depth)
     raise BadAnswer(f"status {status}")
 
 
-def _success(status: int, content_type: str, body: bytes, language: str) -> Answer:
+def _success(status: int, content_type: str, body: bytes, language: str, max_depth: int) -> Answer:
     text = body.strip(b" \t\r\n")
     if not text:
         return _wrapped(status, b"{}", language)
     if not _is_json(content_type):
         raise BadAnswer(f"a success of type {content_type!r}")
     try:
-        value = parse_answer(text)
+        value = parse_answer(text, max_depth=max_depth)
     except BadJson as error:
         raise BadAnswer("a success that is not JSON") from error
     if is_success(value):
@@ -66,8 +66,8 @@ def _success(status: int, content_type: str, body: bytes, language: str) -> Answ
     return _wrapped(status, text, language)
 
 
-def _client_fault(status: int, content_type: str, body: bytes, language: str) -> Answer:
-    if status in _CLIENT_FAULTS and (code := _failure_code(status, content_type, body)):
+def _client_fault(status: int, content_type: str, body: bytes, language: str, max_depth: int) -> Answer:
+    if status in _CLIENT_FAULTS and (code := _failure_code(status, content_type, body, max_depth)):
         return Answer(status, body, code, own=True)
     if status == 401:
         # The gateway has checked the person already. A 401 in a foreign shape is the service's own trouble, and an app
@@ -77,8 +77,8 @@ def _client_fault(status: int, content_type: str, body: bytes, language: str) ->
     return Answer(CATALOGUE[code].status, failure(code, language), code)
 
 
-def _service_fault(status: int, content_type: str, body: bytes) -> Answer:
-    if code := _failure_code(status, content_type, body):
+def _service_fault(status: int, content_type: str, body: bytes, max_depth: int) -> Answer:
+    if code := _failure_code(status, content_type, body, max_depth):
         return Answer(status, body, code, own=True)
     raise {502: BadAnswer, 503: ServiceAway, 504: ServiceSlow}[status](f"status {status}")
 
@@ -88,7 +88,7 @@ def _wrapped(status: int, data: bytes, language: str) -> Answer:
     return Answer(status, b'{"message":' + message + b',"data":' + data + b"}")
 
 
-def _failure_code(status: int, content_type: str, body: bytes) -> str | None:
+def _failure_code(status: int, content_type: str, body: bytes, max_depth: int) -> str | None:
     """The code of a failure envelope, when it may be passed on with this status.
 
     Only a code of the catalogue, and only with its own status: a 503 that says AUTH_003 would sign people out, and what
@@ -97,7 +97,7 @@ def _failure_code(status: int, content_type: str, body: bytes) -> str | None:
     if not _is_json(content_type):
         return None
     try:
-        value = parse_answer(body)
+        value = parse_answer(body, max_depth=max_depth)
     except BadJson:
         return None
     if not is_failure(value) or _says_twice(body, value):

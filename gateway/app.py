@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     limits = Limits(settings.network_limit, settings.person_limit, settings.redis_url)
     edge = Edge(limits, Cors(settings.allowed_origins))
     app = create_pages(keys, revoked, upstreams, settings)
-    check = EnvelopeCheck(settings.envelope_check_every)
+    check = EnvelopeCheck(settings.envelope_check_every, settings.max_json_depth)
     app.after_request(edge.finish_page)
     app.after_request(check.finish_page)
     for upstream in upstreams.values():
@@ -62,7 +62,9 @@ def create_pages(
     keys: KeySet, revoked: RevokedSessions, upstreams: Mapping[str, Upstream], settings: Settings
 ) -> Flask:
     """The Flask application with the gateway's own pages."""
-    app = create_web_app("gateway", budget=PAGE_SECONDS, max_body=settings.max_body)
+    app = create_web_app(
+        "gateway", budget=PAGE_SECONDS, max_json_depth=settings.max_json_depth, max_body=settings.max_body
+    )
     app.extensions["keys"] = keys
     health = health_pages(
         {

@@ -18,7 +18,14 @@ log = structlog.get_logger(__name__)
 
 
 def ask(
-    upstream: Upstream, route: Route, request: UpstreamRequest, *, service_url: str, language: str, trace: Trace
+    upstream: Upstream,
+    route: Route,
+    request: UpstreamRequest,
+    *,
+    service_url: str,
+    language: str,
+    trace: Trace,
+    max_depth: int,
 ) -> tuple[Answer, list[tuple[str, str]]]:
     """The answer of a route's service as the app may see it, and its headers.
 
@@ -31,7 +38,7 @@ def ask(
             reply = upstream.send(request, trace.seconds_left, share=route.share)
         finally:
             observe_upstream(route.service, time.perf_counter() - started)
-        answer = _judged(reply, request, language)
+        answer = _judged(reply, request, language, max_depth)
     except UpstreamFault as error:
         if reply and isinstance(error, ServiceAway) and (seconds := retry_after(reply.header("Retry-After"))):
             error.headers["Retry-After"] = seconds
@@ -51,7 +58,7 @@ def who_failed(answer: Answer, route: Route | None) -> str | None:
     return route.service if route and is_services else "gateway"
 
 
-def _judged(reply: UpstreamAnswer, request: UpstreamRequest, language: str) -> Answer:
+def _judged(reply: UpstreamAnswer, request: UpstreamRequest, language: str, max_depth: int) -> Answer:
     # Nobody who did not ask whether something changed can make sense of hearing that nothing did (RFC 9110 section
     # 15.4.5).
     if reply.status == 304 and request.is_conditional:
@@ -59,7 +66,7 @@ def _judged(reply: UpstreamAnswer, request: UpstreamRequest, language: str) -> A
     # In any other coding the body is not what its type says; the client has undone chunks already.
     if reply.header("Transfer-Encoding").lower() not in ("", "chunked"):
         raise BadAnswer("a transfer coding that nobody asked for")
-    return normalise(reply.status, reply.content_type, reply.body, language)
+    return normalise(reply.status, reply.content_type, reply.body, language, max_depth)
 
 
 def _tell(

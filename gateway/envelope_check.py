@@ -24,13 +24,13 @@ _BARE = ("documents.", "gateway.show_public_keys")
 log = structlog.get_logger(__name__)
 
 
-def flaw_of(status: int, body: bytes) -> str | None:
+def flaw_of(status: int, body: bytes, data_depth: int = MAX_DEPTH) -> str | None:
     """What is wrong with an answer of this status, or None; its bytes are never told."""
     if status in _WITHOUT_BODY:
         return "it has a body" if body else None
     try:
         # One level more than data may have, for the envelope around it.
-        value = parse_answer(body, max_depth=MAX_DEPTH + 1)
+        value = parse_answer(body, max_depth=data_depth + 1)
     except BadJson:
         return "it is not JSON"
     match status, value:
@@ -47,8 +47,9 @@ def flaw_of(status: int, body: bytes) -> str | None:
 class EnvelopeCheck:
     """Checks one of `every` answers before it is sent; one that breaks the contract is replaced by SRV_500."""
 
-    def __init__(self, every: int) -> None:
+    def __init__(self, every: int, data_depth: int = MAX_DEPTH) -> None:
         self._every = every
+        self._data_depth = data_depth
         self._count = 0
 
     def approve(
@@ -72,7 +73,7 @@ class EnvelopeCheck:
         if self._count % self._every:
             return True
         checks.inc()
-        flaw = flaw_of(status, body)
+        flaw = flaw_of(status, body, self._data_depth)
         if flaw is None:
             return True
         violations.inc()

@@ -116,7 +116,7 @@ class Gateway:
         service_url = self._settings.service_urls[route.service]
         return ask(
             self._upstreams[route.service], route, request,
-            service_url=service_url, language=caller.language, trace=trace,
+            service_url=service_url, language=caller.language, trace=trace, max_depth=self._settings.max_json_depth,
         )  # fmt: skip
 
     def _permit(self, environ: Environ, start_response: "StartResponse", preflight: HeaderList) -> Iterable[bytes]:

@@ -19,9 +19,9 @@ class Settings:
 
     `service_urls` has one URL for each service of the route table. `trusted_hops` is how many proxies stand in front.
     `allowed_origins` are the web pages that may read answers, or `*`.
-    `network_limit` and `person_limit` hold for all gateways together. `max_body` and `max_answer` are in bytes; a
-    request has `deadline_seconds` where its route does not say otherwise. One of `envelope_check_every` answers is
-    looked at before it is sent.
+    `network_limit` and `person_limit` hold for all gateways together. `max_body` and `max_answer` are in bytes, and
+    `max_json_depth` is how deep a service's answer may be nested. A request has `deadline_seconds` where its route does
+    not say otherwise. One of `envelope_check_every` answers is looked at before it is sent.
     """
 
     service_urls: Mapping[str, str]
@@ -34,6 +34,7 @@ class Settings:
     person_limit: Rule
     max_body: int
     max_answer: int
+    max_json_depth: int
     connections_per_service: int
     deadline_seconds: int
     envelope_check_every: int
@@ -61,6 +62,7 @@ class Settings:
                 ),
                 max_body=environment.integer("MAX_BODY_BYTES", MAX_BODY_BYTES, low=1, high=100_000_000),
                 max_answer=environment.integer("MAX_ANSWER_BYTES", 10_000_000, low=1_000, high=100_000_000),
+                max_json_depth=environment.json_depth(),
                 connections_per_service=environment.integer("CONNECTIONS_PER_SERVICE", 64, low=1, high=10_000),
                 deadline_seconds=environment.integer("DEADLINE_SECONDS", 10, low=1, high=300),
                 envelope_check_every=environment.integer("ENVELOPE_CHECK_EVERY", 100, low=1, high=1_000_000),

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from shared.strict_json import DEPTHS, MAX_DEPTH
+
 SAMPLE_MARK = "change-me"
 KEY_BYTES = 32
 
@@ -59,6 +61,10 @@ class Environment:
         if not low <= number <= high:
             return self._problem(name, f"must be from {low} to {high}", default)
         return number
+
+    def json_depth(self) -> int:
+        """MAX_JSON_DEPTH, which every room reads: how deep the JSON that it takes may be nested."""
+        return self.integer("MAX_JSON_DEPTH", MAX_DEPTH, low=DEPTHS[0], high=DEPTHS[-1])
 
     def url(self, name: str, *schemes: str) -> str:
         """A URL with a host and one of `schemes`; required."""

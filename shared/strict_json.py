@@ -4,7 +4,10 @@ import json
 import re
 from typing import Any, NoReturn
 
+# How deep JSON may be nested where MAX_JSON_DEPTH does not say otherwise.
 MAX_DEPTH = 64
+# What MAX_JSON_DEPTH may say. Python's reader gives up near 1,000 calls, and looking at strings takes two for a level.
+DEPTHS = range(8, 201)
 # Only for a text that is JSON: there every string ends, and scanning is linear.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

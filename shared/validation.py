@@ -2,7 +2,7 @@
 
 from typing import Any, NoReturn
 
-from flask import Request
+from flask import Request, current_app
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
@@ -31,7 +31,7 @@ class StrictParser(FlaskParser):
         if req.mimetype != "application/json":
             raise NotJson(f"content type {req.mimetype!r}")
         try:
-            value = parse(body)
+            value = parse(body, max_depth=current_app.config["MAX_JSON_DEPTH"])
         except BadJson as error:
             raise BadRequest(str(error)) from error
         if not isinstance(value, dict):

@@ -27,10 +27,14 @@ _PARAMETER = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 log = structlog.get_logger(__name__)
 
 
-def create_app(room: str, *, budget: float, max_body: int = MAX_BODY_BYTES) -> Flask:
-    """An application for `room` whose requests have `budget` seconds and bodies up to `max_body` bytes."""
+def create_app(room: str, *, budget: float, max_json_depth: int, max_body: int = MAX_BODY_BYTES) -> Flask:
+    """An application for `room` whose requests have `budget` seconds.
+
+    Bodies have up to `max_body` bytes, and JSON in them is up to `max_json_depth` deep.
+    """
     app = Flask(room, static_folder=None)
     app.config.update(ROOM=room, MAX_CONTENT_LENGTH=max_body, PROPAGATE_EXCEPTIONS=False)
+    app.config["MAX_JSON_DEPTH"] = max_json_depth
     # OPTIONS is answered like any other method that a page does not have.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.converters["int"] = _PlainInteger

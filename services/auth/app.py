@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The auth service as a WSGI application, with settings from the environment unless they are given."""
     parts = build_parts(settings or settings_or_exit(Settings.read))
     keys = KeySet(parts.signing_keys.jwks)
-    app = create_web_app(ROOM, budget=BUDGET_SECONDS)
+    app = create_web_app(ROOM, budget=BUDGET_SECONDS, max_json_depth=parts.settings.max_json_depth)
     app.extensions["parts"] = parts
     use_tokens(app, keys, parts.settings.token_issuer)
     health = health_pages(

@@ -53,6 +53,7 @@ class Settings:
     session_refreshes_per_minute: int
     known_device_lifetime: int
     threads: int
+    max_json_depth: int
     hashing_slots: int
     hashing_queue: int
     sessions_per_person: int
@@ -99,6 +100,7 @@ class Settings:
                 ),
                 known_device_lifetime=environment.integer("KNOWN_DEVICE_LIFETIME", 90 * DAY, low=1, high=year),
                 threads=threads,
+                max_json_depth=environment.json_depth(),
                 hashing_slots=hashing_slots,
                 hashing_queue=hashing_queue,
                 sessions_per_person=environment.integer("SESSIONS_PER_PERSON", 20, low=1, high=1000),

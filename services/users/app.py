@@ -20,7 +20,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The users service as a WSGI application, with settings from the environment unless they are given."""
     parts = build_parts(settings or settings_or_exit(Settings.read))
     keys = KeySet(fetch_jwks(f"{parts.settings.auth_url}/.well-known/jwks.json"))
-    app = create_web_app(ROOM, budget=BUDGET_SECONDS)
+    app = create_web_app(ROOM, budget=BUDGET_SECONDS, max_json_depth=parts.settings.max_json_depth)
     app.extensions["parts"] = parts
     use_tokens(app, keys, parts.settings.token_issuer)
     health = health_pages({"database": parts.database.answers, "keys": lambda: keys.loaded})

@@ -15,6 +15,7 @@ class Settings:
     auth_url: str
     token_issuer: str
     threads: int
+    max_json_depth: int
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -25,4 +26,5 @@ class Settings:
                 auth_url=environment.url("AUTH_URL", "http", "https"),
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 threads=environment.integer("THREADS", 16, low=2, high=256),
+                max_json_depth=environment.json_depth(),
             )

@@ -11,7 +11,7 @@ from shared.catalogue import Action
 from tools.process import ROOT
 
 SETTING_READ = re.compile(
-    r'environment\.(?:text|integer|url|key|json_object)\(\s*"([A-Z_0-9]+)"|environ\.get\("([A-Z_]+)"'
+    r'(?:environment|self)\.(?:text|integer|url|key|json_object)\(\s*"([A-Z_0-9]+)"|environ\.get\("([A-Z_]+)"'
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 MAKE_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
@@ -21,7 +21,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 def settings_read() -> set[str]:
     rooms = (ROOT / "services/auth", ROOT / "services/users", ROOT / "gateway")
     sources = [room / name for room in rooms for name in ("settings.py", "gunicorn_conf.py")]
-    sources += [ROOT / "gateway/listening.py", ROOT / "shared/serving.py"]
+    sources += [ROOT / name for name in ("gateway/listening.py", "shared/serving.py", "shared/settings.py")]
     found = {name for path in sources for pair in SETTING_READ.findall(path.read_text()) for name in pair if name}
     return found | {f"{route.service.upper()}_URL" for route in ROUTES}
 
