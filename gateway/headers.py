@@ -10,11 +10,11 @@ from shared.trace import Trace
 
 HeaderList = list[tuple[str, str]]
 
-# Hop-by-hop (RFC 9110 section 7.6.1), what the gateway writes itself, and what would ask for an answer that it can't
-# pass on whole.
+# Hop-by-hop (RFC 9110 section 7.6.1), what is about this connection, and what would ask for an answer that the gateway
+# can't pass on whole. What the gateway writes itself goes over what came.
 _NOT_FORWARDED = frozenset({
-    "CONNECTION", "KEEP_ALIVE", "TE", "TRAILER", "TRANSFER_ENCODING", "UPGRADE", "HTTP2_SETTINGS", "HOST",
-    "CONTENT_LENGTH", "EXPECT", "ACCEPT_ENCODING", "RANGE", "IF_RANGE", "VIA", "TRACEPARENT", "TRACESTATE",
+    "CONNECTION", "KEEP_ALIVE", "TE", "TRAILER", "TRANSFER_ENCODING", "UPGRADE", "HTTP2_SETTINGS", "HOST", "EXPECT",
+    "RANGE", "IF_RANGE", "VIA", "TRACESTATE",
 })  # fmt: skip
 # Whatever looks as if somebody in front vouched for the caller, or for what the request is: only the gateway speaks to
 # services about that. The names are those that proxies and platforms are known to write, and `Proxy` is what CGI takes

@@ -53,7 +53,7 @@ def returned(reply: UpstreamAnswer, answer: Answer, language: str, service_url: 
 def retry_after(value: str) -> str | None:
     """The whole seconds of a Retry-After (RFC 9110 section 10.2.3), also of one that is a date; None for nonsense."""
     if _SECONDS.fullmatch(value):
-        return str(int(value))
+        return value
     if not _DATE.fullmatch(value):
         return None
     try:

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.strict_json import MAX_DEPTH
 from tests.support import raw
+from tests.support.crowd import auth_with
 from tests.support.http import Answer, Api
 from tests.support.services import BrokenService, gateway_process, raw_reply
 from tools.stack import Stack
 
-LINE, HEADER, HEADERS, BODY, ANSWER = 300, 400, 12, 500, 5_000
+LINE, HEADER, HEADERS, BODY, ANSWER, DEPTH = 300, 400, 12, 500, 5_000, 80
 LIMITS = {
     "MAX_REQUEST_LINE_BYTES": LINE, "MAX_HEADER_BYTES": HEADER, "MAX_HEADERS": HEADERS, "MAX_BODY_BYTES": BODY,
-    "MAX_ANSWER_BYTES": ANSWER,
+    "MAX_ANSWER_BYTES": ANSWER, "MAX_JSON_DEPTH": DEPTH,
 }  # fmt: skip
 
 
@@ -29,7 +29,8 @@ def service() -> Iterator[BrokenService]:
 @pytest.fixture(scope="module")
 def gateway(stack: Stack, service: BrokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     log_path = tmp_path_factory.mktemp("limits") / "gateway.log"
-    settings = {name: str(value) for name, value in LIMITS.items()} | {"AUTH_URL": service.url}
+    settings = {name: str(value) for name, value in LIMITS.items()}
+    settings |= {"AUTH_URL": service.url, "ENVELOPE_CHECK_EVERY": "1"}
     with gateway_process(stack.environment("gateway"), log_path, page="/health/live", **settings) as api:
         yield api
 
@@ -84,22 +85,24 @@ def test_the_answer_of_a_service(
     assert told(gateway.post("/v1/auth/logout", {})) == expected
 
 
-@pytest.mark.parametrize(("depth", "expected"), [(MAX_DEPTH, (400, "VAL_001")), (MAX_DEPTH + 1, (400, "REQ_400"))])
-def test_the_depth_of_a_body(api: Api, depth: int, expected: tuple[int, str]) -> None:
-    # The form itself is one level; as deep as is allowed, it is only the field that is wrong.
-    body = (
-        b'{"email":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b',"password":"a long password","device_type":"iOS"}'
-    )
-    answer = api.send("POST", "/v1/auth/login", body=body, headers={"Content-Type": "application/json"})
-    assert (answer.status, answer.error_code) == expected
+def test_the_depth_of_a_body(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with auth_with(stack, tmp_path_factory, MAX_JSON_DEPTH=str(DEPTH)) as auth:
+        # The form itself is one level; as deep as is allowed, it is only the field that is wrong.
+        assert told(auth.post("/v1/auth/login", {"email": nested(DEPTH - 1)})) == (400, "VAL_001")
+        assert told(auth.post("/v1/auth/login", {"email": nested(DEPTH)})) == (400, "REQ_400")
 
 
-@pytest.mark.parametrize(("depth", "expected"), [(MAX_DEPTH, (200, None)), (MAX_DEPTH + 1, (502, "GW_502"))])
+@pytest.mark.parametrize(("more", "expected"), [(0, (200, None)), (1, (502, "GW_502"))])
 def test_the_depth_of_an_answer(
-    gateway: Api, service: BrokenService, depth: int, expected: tuple[int, str | None]
+    gateway: Api, service: BrokenService, more: int, expected: tuple[int, str | None]
 ) -> None:
-    service.reply = raw_reply("200 OK", json.dumps(nested(depth)).encode())
-    assert told(gateway.post("/v1/auth/logout", {})) == expected
+    for whole in (nested(DEPTH + more), {"message": "x", "data": nested(DEPTH - 1 + more)}):
+        service.reply = raw_reply("200 OK", json.dumps(whole).encode())
+        assert told(gateway.post("/v1/auth/logout", {})) == expected
+    # A failure that can't be read is told in our own words.
+    failure = {"message": "x", "error_code": nested(DEPTH - 1 + more)}
+    service.reply = raw_reply("404 Not Found", json.dumps(failure).encode())
+    assert told(gateway.post("/v1/auth/logout", {})) == (404, "REQ_404")
 
 
 def nested(depth: int) -> list[object]:

@@ -133,6 +133,7 @@ def test_what_is_not_quite_an_envelope_is_data(body: bytes) -> None:
     "body",
     [b'{"message":"x","data":{},"data":[]}', b'{"message":"x","message":"x","data":{}}',
      b'{"message":"x","data":{},"d\\u0061ta":{"message":1}}', b'{"message":"x","data":{},"d\\u0061ta":[]}',
+     b'{"message":"x","data":%b,"data":{}}' % (b"9" * 6000),
      b'{"data":5,"message":"x","data":{"data":1}}'],
 )  # fmt: skip
 def test_an_envelope_in_which_a_name_stands_twice_is_an_unusable_answer(body: bytes) -> None:

@@ -26,7 +26,7 @@ FORGED = (
     "Wl-Proxy-Client-Ip", "X-Envoy-External-Address", "X-Azure-Clientip", "X-Appengine-User-Ip", "X-Original-Url",
     "X-Original-Forwarded-For", "X-Rewrite-Url", "X-Host", "X-Scheme", "X-Script-Name", "Script-Name",
     "X-Http-Method-Override", "X-Method-Override", "X-Http-Host-Override", "X-Accel-Mapping", "X-Sendfile-Type",
-    "X-Request-Start", "X-Deadline-Ms", "Proxy", "Traceparent", "Tracestate",
+    "X-Request-Start", "X-Deadline", "X-Deadline-Ms", "Proxy", "Traceparent", "Tracestate",
 )  # fmt: skip
 # RFC 9110 section 7.6.1, and what is between us and the one in front of us besides.
 HOP_BY_HOP = (
@@ -119,6 +119,10 @@ def test_naming_a_header_in_connection_takes_away_the_strangers_and_not_ours(rec
     assert sorted(name for name, _ in headers) == sorted(EXPECTED | {"x-app-version"})
     assert value_of(headers, "x-forwarded-for") == "127.0.0.1"
     assert value_of(headers, "authorization") == f"Bearer {recorded.phone.access_token}"
+
+
+def test_who_waits_for_a_go_ahead_gets_it_from_the_gateway(recorded: Recorded) -> None:
+    assert {name for name, _ in recorded.seen("Expect: 100-continue")} == EXPECTED
 
 
 def test_a_header_of_the_app_crosses_and_one_with_an_underscore_is_no_second_spelling_of_it(recorded: Recorded) -> None:

@@ -8,7 +8,13 @@ from gateway.excerpts import MAX_CHARACTERS, excerpt
 from gateway.exchange import UpstreamRequest
 
 JWT = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOiJsYXRjaGtleSIsImF1ZCI6ImxhdGNoa2V5In0.c2lnbmF0dXJl"
-BODY = {"email": "john@example.com", "password": 'Pass "word" é', "nested": [{"name": "Johnny"}]}
+BODY = {
+    "email": "john@example.com",
+    "password": 'Pass "word" é',
+    "nested": [{"name": "Johnny"}],
+    "nick": 'Bob "é"',
+    "x": "a",
+}
 REQUEST = UpstreamRequest("POST", "/", {"Authorization": f"Bearer {JWT}"}, json.dumps(BODY).encode())
 
 
@@ -25,6 +31,8 @@ def test_an_error_page_can_be_recognised() -> None:
 
 def test_it_is_bounded_and_any_bytes_will_do() -> None:
     assert len(kept(b"\xff\x00 " * 1_000_000)) == MAX_CHARACTERS
+    deep = UpstreamRequest("POST", "/", {}, b"[" * 10_000)
+    assert excerpt(b"Oops", deep) == "Oops"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,7 @@ def test_it_is_bounded_and_any_bytes_will_do() -> None:
         ("{'client_secret': 'tell nobody'", "tell"), ("Set-Cookie: sid=abcdef", "abcdef"),
         ("INSERT $argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", "aGFzaA"), ("hash $2b$12$abc/def.ghi", "def"),
         (f"key {'k' * 32}", "k" * 32),
+        (json.dumps({"detail": 'no Bob "é"'}), r"Bob \"\u00e9"), ('no Bob "é"', 'Bob "é"'),
     ],
 )  # fmt: skip
 def test_secrets_are_masked(said: str, secret: str) -> None:

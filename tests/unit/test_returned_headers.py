@@ -54,7 +54,24 @@ def test_every_envelope_varies_with_the_language(theirs: str, ours: str) -> None
     assert seen(200, OWN_SUCCESS, Vary=theirs)["Vary"] == ours
 
 
-@pytest.mark.parametrize("value", ["0", "7", "86400"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("ETag", ['7', '"a"b"', '"é"', 'W/7', '"7", "8"', f'"{"x" * 201}"', '"7"\r\nX-A: 1']),
+     ("Cache-Control", ["max-age=1\n", 'private="http://10.0.0.1"', "é", "a" * 201]),
+     ("Content-Language", ["http://10.0.0.1", "de\r\nX-A: 1", "de de", ", ".join(["de"] * 11)]),
+     ("Last-Modified", ["yesterday", "Mon, 23 Nov 2026 09:00:00 +0100", "Mon, 23 Nov 2026 09:00:00 GMT\n"])],
+)  # fmt: skip
+def test_what_reads_like_nothing_that_this_header_can_say_is_left_out(name: str, values: list[str]) -> None:
+    usual = dict(seen(200, OWN_SUCCESS).items())
+    for value in values:
+        assert dict(seen(200, OWN_SUCCESS, **{name: value}).items()) == usual, value
+
+
+def test_nobody_is_told_to_come_back_for_what_he_got() -> None:
+    assert "Retry-After" not in seen(200, OWN_SUCCESS, Retry_After="7")
+
+
+@pytest.mark.parametrize("value", ["0", "7", "007", "86400"])
 def test_the_seconds_of_retry_after_are_passed_on(value: str) -> None:
     assert seen(429, b"slow down", Retry_After=value)["Retry-After"] == value
     assert seen(503, OWN_FAILURE % b"SRV_503", Retry_After=value)["Retry-After"] == value

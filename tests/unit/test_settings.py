@@ -38,6 +38,13 @@ def test_everything_that_is_missing_is_named_at_once(settings: Any) -> None:
     assert all(line.endswith("is required") for line in lines)
 
 
+@pytest.mark.parametrize("settings", [AuthSettings, UsersSettings, GatewaySettings])
+@pytest.mark.parametrize("depth", ["7", "201"])
+def test_every_room_reads_how_deep_json_may_be_and_refuses_what_its_reader_can_not(settings: Any, depth: str) -> None:
+    with pytest.raises(SettingsError, match=r"MAX_JSON_DEPTH must be from 8 to 200"):
+        settings.read({"MAX_JSON_DEPTH": depth})
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "KEY_ENCRYPTION_KEY", "REFRESH_TOKEN_KEY"])
 def test_no_secret_has_a_default(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is required$"):

@@ -1,13 +1,14 @@
 """JSON that decoders read in different ways is refused."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.strict_json import MAX_DEPTH, BadJson, parse, parse_answer
+from shared.strict_json import DEPTHS, MAX_DEPTH, BadJson, parse, parse_answer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 JSON_VALUES = st.recursive(
@@ -56,6 +57,27 @@ def test_a_request_that_is_not_plain_json_is_refused(text: bytes) -> None:
 
 def test_nesting_up_to_the_limit_is_read() -> None:
     assert parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+def test_at_the_greatest_depth_that_may_be_set_every_string_is_still_looked_at() -> None:
+    deepest = DEPTHS[-1]
+    for opened, closed in (('["\\u00e9",', "]"), ('{"\\u00e9":', "}")):
+        for inner, is_good in (("1", True), (r'"\ud800"', False)):
+            text = (opened * deepest + inner + closed * deepest).encode()
+            assert [reads(read, text, deepest) for read in (parse, parse_answer)] == [is_good, is_good]
+            assert [reads(read, text, deepest - 1) for read in (parse, parse_answer)] == [False, False]
+
+
+def reads(read: Callable[..., Any], text: bytes, depth: int) -> bool:
+    try:
+        read(text, max_depth=depth)
+    except BadJson:
+        return False
+    return True
+
+
+def test_what_is_long_is_not_deep() -> None:
+    assert parse(b"[" + b"[{}]," * 1000 + b"[]]")
 
 
 def test_brackets_in_strings_do_not_count_as_nesting() -> None:
