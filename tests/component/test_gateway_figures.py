@@ -29,6 +29,15 @@ def test_a_services_time_is_told_apart_from_the_gateways(figures: Scraper, phone
     assert 0 < figures.sum_of(f"{name}_sum", service="users") < own
 
 
+def test_a_connection_that_waits_for_the_next_request_is_a_figure(figures: Scraper, phone: Phone) -> None:
+    def waits() -> bool:
+        # Again and again, because one that nobody uses is closed.
+        assert phone.get("/v1/users/me").status == 200
+        return (figures.value_of("latchkey_upstream_idle_connections", service="users") or 0) >= 1
+
+    eventually(waits)
+
+
 def test_a_failure_is_counted_for_who_failed(stack: Stack, figures: Scraper, phone: Phone) -> None:
     name = "latchkey_failures_total"
     before, own = figures.sum_of(name, failed="users", error_code="GW_503"), figures.sum_of(name, failed="gateway")

@@ -1,5 +1,6 @@
 """What the gateway does when a service can't be reached or hangs up; nothing is sent twice that must not be."""
 
+import socket
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -8,9 +9,11 @@ import pytest
 from gateway.discovery import addresses_of
 from gateway.errors import BadAnswer, ServiceAway
 from gateway.exchange import UpstreamRequest
+from gateway.replicas import Health
 from gateway.upstream import Upstream
 from tests.support.keeping import KeepingService
-from tests.support.services import BrokenService, free_port, raw_reply
+from tests.support.listening import Listener
+from tests.support.services import BrokenService, free_port, raw_reply, read_request
 from tests.support.waiting import eventually
 
 NewService = Callable[..., KeepingService]
@@ -123,6 +126,32 @@ def test_a_refused_connection_goes_to_another_replica(before: Before, service: N
         upstream.replicas.be(addresses_of("127.0.0.2", there.port) | addresses_of("127.0.0.3", there.port))
         assert ask(upstream, method) == 200
     assert len(there.requests) == 20
+
+
+def test_a_replica_that_refused_gets_nothing_more_when_another_one_is_ready(
+    before: Before, service: NewService
+) -> None:
+    there = service("127.0.0.2")
+    upstream = before(f"http://users:{there.port}")
+    upstream.replicas.be(addresses_of("127.0.0.2", there.port) | addresses_of("127.0.0.3", there.port))
+    for replica in upstream.replicas:
+        upstream.replicas.note(replica, Health.READY)
+    assert {ask(upstream) for _ in range(60)} == {200}
+    assert upstream.replicas.ejections == upstream.retries == 1
+
+
+def test_a_connection_that_the_service_says_it_will_close_is_not_used_again(before: Before) -> None:
+    def answer_and_wait(connection: socket.socket) -> None:
+        # It says that it closes, and takes its time.
+        while read_request(connection, 30):
+            connection.sendall(raw_reply("200 OK", b"{}", extra="Connection: close\r\n"))
+
+    listener = Listener(answer_and_wait)
+    upstream = before(listener.url)
+    assert ask(upstream) == 200
+    [replica] = upstream.replicas
+    assert replica.idle == 0
+    listener.close()
 
 
 def test_a_service_of_which_every_replica_refuses_is_away(before: Before) -> None:
