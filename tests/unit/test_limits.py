@@ -74,6 +74,13 @@ def test_who_waits_as_long_as_retry_after_says_gets_through(clock: Clock) -> Non
     assert refused(counting, "192.0.2.1") is None
 
 
+def test_who_has_waited_for_a_part_of_the_time_waits_for_the_rest(clock: Clock) -> None:
+    local, rule = LocalBuckets(), Rule("network", 1, 1)
+    assert local.take(rule, "somebody").given == 1
+    clock.now += 0.75
+    assert local.take(rule, "somebody") == (0, 0, 0.25)
+
+
 @pytest.mark.parametrize("pause", [1.0, 0.0])
 def test_what_is_remembered_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
     monkeypatch.setattr(limits, "_MAX_LEASES", 10)
