@@ -48,7 +48,9 @@ class Discovery:
         self._port = url.port or 80
         self._resolve = resolve
         path = f"{url.path.rstrip('/')}/health/ready"
-        self._question = f"GET {path} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode()
+        self._question = (
+            f"GET {path} HTTP/1.1\r\nHost: {url.netloc.rpartition('@')[2]}\r\nConnection: close\r\n\r\n".encode()
+        )
         self._reason = ""
         self.found = False
         self._is_fixed = _is_address(self._host)

@@ -56,21 +56,22 @@ class Limit:
         lease = self._leases.get(key)
         if lease is None or not lease.left or time.monotonic() >= lease.until:
             lease = lease or self._new_lease(key)
-            if wait := self._renew(lease, key):
+            if not self._renew(lease, key):
                 standings.append(self._standing(0))
                 count_refusal(self._rule.name)
-                raise TooManyRequests(math.ceil(wait))
+                # Every bucket gets at least one token a second.
+                raise TooManyRequests(1)
         lease.left -= 1
         standings.append(self._standing(lease.behind + lease.left))
 
-    def _renew(self, lease: _Lease, key: str) -> float:
-        """Get tokens for a lease and return 0, or return the seconds until there is one."""
+    def _renew(self, lease: _Lease, key: str) -> bool:
+        """Get tokens for a lease; whether there is one now."""
         with lease.turn:
             now = time.monotonic()
             if lease.left and now < lease.until:
-                return 0.0
+                return True
             if now < lease.refused_until:
-                return lease.refused_until - now
+                return False
             grant = self._shared.take(self._rule, key, lease.wanted(now)) or self._local.take(self._rule, key)
             now = time.monotonic()
             if grant.given:
@@ -78,7 +79,7 @@ class Limit:
                 lease.behind, lease.until = grant.left, now + _LEASE_SECONDS
             else:
                 lease.refused_until = now + grant.wait
-            return grant.wait
+            return bool(grant.given)
 
     def _new_lease(self, key: str) -> _Lease:
         if len(self._leases) >= _MAX_LEASES:

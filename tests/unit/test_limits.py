@@ -81,6 +81,24 @@ def test_who_has_waited_for_a_part_of_the_time_waits_for_the_rest(clock: Clock) 
     assert local.take(rule, "somebody") == (0, 0, 0.25)
 
 
+def test_who_was_away_for_long_has_one_burst_and_no_more(clock: Clock) -> None:
+    local, rule = LocalBuckets(), Rule("network", 1, 3)
+    local.take(rule, "somebody")
+    clock.now += 3600
+    assert [local.take(rule, "somebody").given for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_who_is_busy_is_not_forgotten_for_those_who_have_left(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_MAX_LEASES", 10)
+    counting = limit(1, 100)
+    for number in range(9):
+        counting.spend(f"192.0.2.{number}", [])
+    clock.now += 2
+    for name in ("busy", "newcomer"):
+        counting.spend(name, [])
+    assert set(counting._leases) == {"busy", "newcomer"}
+
+
 @pytest.mark.parametrize("pause", [1.0, 0.0])
 def test_what_is_remembered_has_a_bound(clock: Clock, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
     monkeypatch.setattr(limits, "_MAX_LEASES", 10)

@@ -10,7 +10,7 @@ from gateway.discovery import addresses_of
 from gateway.errors import BadAnswer, ServiceAway
 from gateway.exchange import UpstreamRequest
 from gateway.replicas import Health
-from gateway.upstream import Upstream
+from gateway.upstream import RetryBudget, Upstream
 from tests.support.keeping import KeepingService
 from tests.support.listening import Listener
 from tests.support.services import BrokenService, free_port, raw_reply, read_request
@@ -204,6 +204,32 @@ def test_an_interim_answer_is_none_and_a_second_answer_is_a_fault(before: Before
     with pytest.raises(BadAnswer):
         ask(upstream)
     talkative.close()
+
+
+def test_a_service_may_have_a_path_of_its_own_and_hears_no_password_of_its_address(before: Before) -> None:
+    heard: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        heard.append(read_request(connection))
+        connection.sendall(raw_reply("200 OK", b"{}"))
+
+    listener = Listener(answer)
+    upstream = before(f"http://me:secret@127.0.0.1:{listener.port}/api/")
+    upstream.start()
+    eventually(lambda: gevent.sleep(0.01) or upstream.found)
+    assert ask(upstream) == 200
+    assert {request.partition(b" HTTP")[0] for request in heard} == {b"GET /api/health/ready", b"GET /api/x"}
+    assert not any(b"secret" in request for request in heard)
+    upstream.replicas.be(set())
+    listener.close()
+
+
+def test_retries_that_are_saved_up_have_a_bound_and_a_floor() -> None:
+    for connections, most in ((64, 64), (1, 10)):
+        budget = RetryBudget(connections)
+        for _ in range(1000):
+            budget.earn()
+        assert [budget.spend() for _ in range(most + 1)] == [True] * most + [False]
 
 
 def test_a_service_at_an_ipv6_address_is_reached(before: Before, service: NewService) -> None:

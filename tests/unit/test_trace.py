@@ -42,11 +42,12 @@ def test_a_trace_is_continued_with_a_new_parent() -> None:
     ],
 )
 def test_a_malformed_traceparent_begins_a_new_trace(value: str) -> None:
-    assert start(Traceparent=value).trace_id != "0af7651916cd43dd8448eb211c80319c"
+    assert start(Traceparent=value).trace_id not in value
 
 
 def test_the_deadline_only_shrinks() -> None:
     assert start(budget=10.0, X_Deadline_Ms="2000").seconds_left <= 2.0
     assert 9.0 < start(budget=10.0, X_Deadline_Ms="60000").seconds_left <= 10.0
-    assert 9.0 < start(budget=10.0, X_Deadline_Ms="-5").seconds_left <= 10.0
+    for nonsense in ("-5", "5s", "²", "٣", " 5", "1000000"):
+        assert 9.0 < start(budget=10.0, X_Deadline_Ms=nonsense).seconds_left <= 10.0
     assert start(budget=10.0, X_Deadline_Ms="0").onward_headers()["X-Deadline-Ms"] == "0"
