@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.compose import ComposeProject, need_compose
+from tests.support.edge import EdgeProject, make_certificate, need_image
 from tests.support.settings import UNLIMITED
 from tools.process import ROOT
 
@@ -31,6 +32,25 @@ def project(env_file: Path) -> Iterator[ComposeProject]:
         running.build()
         running.up()
         yield running
+    finally:
+        running.down()
+    assert running.remains() == []
+
+
+@pytest.fixture(scope="session")
+def edge(env_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProject]:
+    """A stack with two gateways behind the edge, which this process trusts; a test that changes it puts it back."""
+    need_compose()
+    need_image()
+    certificates = tmp_path_factory.mktemp("edge") / "certificates"
+    make_certificate(certificates)
+    running = EdgeProject(env_file, certificates, **_GENEROUS, CONNECTIONS_PER_NETWORK="600")
+    try:
+        running.build()
+        running.up("--scale", "gateway=2")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(running.certificate))
+            yield running
     finally:
         running.down()
     assert running.remains() == []

@@ -1,0 +1,203 @@
+"""The front door, for real: TLS and HTTP/2 before two gateways, and every answer of it is the envelope."""
+
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from shared.catalogue import CATALOGUE
+from tests.support.compose import docker
+from tests.support.edge import EdgeProject, Http2Api
+from tests.support.http import Answer, Api
+from tests.support.phone import Phone
+from tests.support.raw import read, read_all, talk
+from tests.support.raw_requests import HOST, LIVE, PROBE, RAW_REQUESTS, RawRequest
+from tests.support.waiting import eventually
+from tools import ports
+
+pytestmark = pytest.mark.compose
+
+SLOW = 500
+APIS = (Api, Http2Api)
+
+
+@pytest.fixture
+def api(edge: EdgeProject) -> Api:
+    return Api(edge.url)
+
+
+@pytest.mark.parametrize("speak", APIS)
+def test_a_phone_signs_up_refreshes_and_changes_its_profile(edge: EdgeProject, speak: type[Api]) -> None:
+    phone = Phone(speak(edge.url)).sign_up(name="John Doe").sign_in()
+    assert phone.refresh().message == "Token refreshed successfully"
+    eventually(lambda: phone.get("/v1/users/me").status == 200)
+    assert phone.send("PATCH", "/v1/users/me", {"name": "Jane Doe"}).data["name"] == "Jane Doe"
+    assert phone.log_out().status == 200
+    assert phone.refresh().error_code == "AUTH_003"
+
+
+@pytest.mark.parametrize("speak", APIS)
+def test_a_request_keeps_its_id_and_whoever_has_none_gets_one(edge: EdgeProject, speak: type[Api]) -> None:
+    api = speak(edge.url)
+    own = api.get("/health/live", headers={"X-Request-Id": "a-phones-own-id"})
+    assert own.headers["X-Request-Id"] == "a-phones-own-id"
+    ids = {api.get("/health/live", headers={"X-Request-Id": "bad id"}).headers["X-Request-Id"] for _ in range(2)}
+    assert len(ids) == 2
+    assert "bad id" not in ids
+
+
+def test_browsers_are_told_to_come_by_https_only(api: Api) -> None:
+    assert api.get("/health/live").headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize(("version", "welcome"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+def test_tls_is_12_or_later(edge: EdgeProject, version: str, welcome: bool) -> None:
+    context = ssl.create_default_context()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    if version == "TLSv1_1":
+        # Python says that nobody should.
+        with pytest.warns(DeprecationWarning):
+            context.minimum_version = ssl.TLSVersion[version]
+    with pytest.warns(DeprecationWarning) if version == "TLSv1_1" else ExitStack():
+        context.maximum_version = ssl.TLSVersion[version]
+    with socket.create_connection((ports.HOST, edge.https_port), timeout=20) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=ports.HOST) as connection:
+                assert connection.version() == version.replace("_", ".")
+            assert welcome
+        except ssl.SSLError as error:
+            assert not welcome, error
+
+
+def test_http_without_tls_is_refused_and_led_nowhere(edge: EdgeProject) -> None:
+    api = Api(f"http://{ports.HOST}:{edge.http_port}")
+    for answer in (api.get("/docs"), api.post("/v1/auth/login", {})):
+        assert (answer.error_code, answer.headers.get("Location")) == ("REQ_400", None)
+
+
+def test_only_the_edge_has_a_port_and_nobody_comes_around_it(edge: EdgeProject) -> None:
+    published = {
+        container["Config"]["Labels"]["com.docker.compose.service"]
+        for container in edge.containers()
+        if any(container["NetworkSettings"]["Ports"].values())
+    }
+    assert published == {"edge"}
+    [container] = edge.containers("edge")
+    assert set(container["NetworkSettings"]["Networks"]) == {f"{edge.name}_outside", f"{edge.name}_front"}
+    on_front = {network for one in edge.containers("auth", "users", "postgres", "valkey")
+                for network in one["NetworkSettings"]["Networks"]}  # fmt: skip
+    assert on_front == {f"{edge.name}_inside"}
+
+
+def test_the_edge_is_nobody_special_and_cannot_change_its_own_files(edge: EdgeProject) -> None:
+    [container] = edge.containers("edge")
+    host = container["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert host["Memory"] > 0
+    assert edge.inside("edge", "id", "-u").strip() == "10001"
+
+
+def test_an_address_that_somebody_makes_up_changes_nothing(edge: EdgeProject) -> None:
+    edge.change(REQUESTS_PER_SECOND="1", BURST="30")
+    edge.up("--no-deps", "--scale", "gateway=2", "gateway")
+    try:
+        forging = edge.asked_from_elsewhere("/v1/errors", 60, forging=True)
+        assert forging.count(429) > 20
+        # Who forged is one network and somebody else is another one.
+        assert edge.asked_from_elsewhere("/v1/errors", 5, forging=False) == [200] * 5
+    finally:
+        edge.change(REQUESTS_PER_SECOND="1000000", BURST="1000000")
+        edge.up("--no-deps", "--scale", "gateway=2", "gateway")
+
+
+# A client may begin HTTP/2 without asking first, so this one is answered in HTTP/2.
+@pytest.mark.parametrize(
+    "raw", [raw for raw in RAW_REQUESTS if "HTTP/2's preface" not in raw.name], ids=lambda raw: raw.name
+)
+def test_whatever_arrives_every_answer_is_the_envelope(api: Api, raw: RawRequest) -> None:
+    received = talk(api, raw.sent + (b"" if raw.cut_off else PROBE), hang_up=raw.cut_off)
+    # Nobody answers twice, and no byte belongs to no answer.
+    for method, answer in zip((*raw.methods, "GET"), read_all(received, *raw.methods, "GET"), strict=False):
+        _expect_envelope(method, answer)
+
+
+def _expect_envelope(method: str, answer: Answer) -> None:
+    if method != "HEAD":
+        answer.check_envelope()
+    if answer.status >= 400 and method != "HEAD":
+        assert CATALOGUE[answer.error_code].status == answer.status
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"no HTTP at all\r\n\r\n", "REQ_400"),
+        (LIVE + b"no colon\r\n\r\n", "REQ_400"),
+        (LIVE + b"X-A: " + b"a" * 20_000 + b"\r\n\r\n", "REQ_400"),
+        (b"POST /v1/auth/login HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "REQ_400"),
+    ],
+)
+def test_what_the_edge_cannot_read_is_refused_in_the_envelope(api: Api, sent: bytes, code: str) -> None:
+    assert read(talk(api, sent)).error_code == code
+
+
+@pytest.mark.parametrize("speak", APIS)
+def test_without_a_gateway_the_answer_is_the_envelope_and_says_when_to_come_back(
+    edge: EdgeProject, speak: type[Api]
+) -> None:
+    api = speak(edge.url)
+    edge.do("stop", "gateway")
+    try:
+        for answer in (api.get("/v1/errors"), api.post("/v1/auth/login", {})):
+            assert (answer.status, answer.error_code, answer.headers["Retry-After"]) == (503, "GW_503", "1")
+            assert answer.headers["X-Request-Id"]
+    finally:
+        edge.up("--scale", "gateway=2")
+    eventually(lambda: api.get("/v1/errors").status == 200)
+
+
+@contextmanager
+def _slow_connections(edge: EdgeProject, count: int) -> Iterator[None]:
+    """So many phones that have sent half a head."""
+    context = ssl.create_default_context()
+    with ExitStack() as stack:
+        for _ in range(count):
+            plain = stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=20))
+            connection = stack.enter_context(context.wrap_socket(plain, server_hostname=ports.HOST))
+            connection.sendall(LIVE)
+        yield
+
+
+def test_slow_phones_keep_nobody_waiting_and_one_network_has_so_many_connections(edge: EdgeProject, api: Api) -> None:
+    with _slow_connections(edge, SLOW):
+        phone = Phone(api).sign_up()
+        assert phone.refresh().status == 200
+        with _slow_connections(edge, 100):
+            answer = Api(edge.url).get("/v1/errors")
+    assert (answer.error_code, answer.headers["Retry-After"]) == ("REQ_429", "1")
+    # And slow they may be only for a while.
+    assert read(talk(api, LIVE)).error_code == "REQ_400"
+
+
+def test_a_new_certificate_is_taken_without_a_pause(edge: EdgeProject, api: Api) -> None:
+    old = edge.certificate.read_text()
+    kept = Api(edge.url)
+    assert kept.get("/v1/errors").status == 200
+    script = ["deploy/edge/self-signed", "localhost", ports.HOST]
+    edge.certificate.rename(edge.certificates.parent / "old.pem")
+    subprocess.run(script, env={"PATH": "/usr/bin:/bin", "EDGE_CERTIFICATES": str(edge.certificates)}, check=True)
+    edge.do("kill", "--signal", "USR2", "edge")
+    eventually(lambda: ssl.get_server_certificate((ports.HOST, edge.https_port)) not in old)
+    assert kept.get("/v1/errors").status == 200
+    assert Api(edge.url).get("/v1/errors").status == 200
+
+
+def test_the_edge_says_what_went_wrong_in_json(edge: EdgeProject, api: Api) -> None:
+    read(talk(api, b"nonsense\r\n\r\n"))
+    [container] = edge.containers("edge")
+    eventually(lambda: '"event": "connection_failed"' in docker("logs", "--since", "10s", container["Id"]))
+    assert "haproxy_process_nbthread" in edge.inside("edge", "wget", "-q", "-O", "-", "http://127.0.0.1:9100/metrics")
