@@ -7,7 +7,7 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	conformance openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose clean ready-to-run ready-to-develop
+	conformance edge-errors openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose audit sbom clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -61,6 +61,20 @@ test-compose: ready-to-develop ## Run the tests that need a Docker engine
 	@docker compose version >/dev/null 2>&1 || $(PYTHON) -m tools.install requirements-compose.txt
 	$(BIN)/python -m pytest -m compose
 
+audit: ready-to-develop ## Look for known vulnerabilities and licences that are not allowed
+	@$(PYTHON) -m tools.install requirements-audit.txt
+	$(BIN)/python -m tools.licences
+	$(BIN)/python -m tools.audit
+
+sbom: ready-to-develop ## Write what each image is made of into sbom/ (CycloneDX)
+	@$(PYTHON) -m tools.install requirements-audit.txt
+	@mkdir -p sbom
+	@for room in services/auth services/users gateway; do \
+		$(BIN)/cyclonedx-py requirements --output-reproducible --pyproject $$room/pyproject.toml \
+			-o sbom/latchkey-$${room##*/}.cdx.json $$room/requirements.txt || exit 1; \
+	done
+	@ls sbom/*
+
 # --- Making files that are kept in the repository
 
 lock: ready-to-develop ## Resolve every lock file anew
@@ -69,6 +83,9 @@ lock: ready-to-develop ## Resolve every lock file anew
 
 conformance: ready-to-develop ## Write docs/conformance.md from what a gateway answers
 	$(BIN)/python -m tests.support.conformance
+
+edge-errors: ready-to-develop ## Write what the edge answers by itself, from the error catalogue
+	$(BIN)/python -m tools.edge_errors
 
 openapi: ready-to-develop ## Write the OpenAPI document
 	$(BIN)/python -m tools.openapi

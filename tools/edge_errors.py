@@ -9,12 +9,16 @@ from shared.languages import DEFAULT_LANGUAGE
 from tools.process import ROOT
 
 FOLDER = ROOT / "deploy" / "edge" / "errors"
-# Every status that HAProxy answers with when it is asked for nothing special, and the code that it means to an app.
+# Every status that HAProxy may answer with by itself, and the code that it means to an app.
 CODES = {
     400: "REQ_400",
+    405: "REQ_405",
     408: "REQ_400",
     413: "REQ_413",
     414: "REQ_414",
+    421: "REQ_400",
+    422: "REQ_400",
+    425: "REQ_400",
     429: "REQ_429",
     431: "REQ_431",
     500: "SRV_500",

@@ -17,13 +17,13 @@ from tools.process import ROOT
 IMAGE = "haproxy:3.2-alpine"
 FILES = "docker-compose.yml:deploy/edge/compose.yml"
 # Somebody else's machine: asks `edge` for a page, each time under another address that it makes up.
-_ASK_AS_SOMEBODY_ELSE = """
+_FORGE = """
 import http.client, json, ssl, sys
-path, times, forge = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "forge"
+path, times = sys.argv[1], int(sys.argv[2])
 connection = http.client.HTTPSConnection("edge", 8443, context=ssl._create_unverified_context(), timeout=20)
 statuses = []
 for number in range(times):
-    connection.request("GET", path, headers={"X-Forwarded-For": f"10.9.8.{number}"} if forge else {})
+    connection.request("GET", path, headers={"X-Forwarded-For": f"10.9.8.{number}"})
     answer = connection.getresponse()
     answer.read()
     statuses.append(answer.status)
@@ -52,9 +52,9 @@ class EdgeProject(ComposeProject):
         """Other settings from the next `up` on."""
         self._settings.update(settings)
 
-    def asked_from_elsewhere(self, path: str, times: int, *, forging: bool) -> list[int]:
-        """The statuses that a container with an address of its own gets for GET requests on one connection."""
-        command = ["python3", "-c", _ASK_AS_SOMEBODY_ELSE, path, str(times), "forge" if forging else ""]
+    def forged(self, path: str, times: int) -> list[int]:
+        """The statuses that somebody elsewhere gets, whose GET requests say each that they come from a new address."""
+        command = ["python3", "-c", _FORGE, path, str(times)]
         found: list[int] = json.loads(
             docker("run", "--rm", "--network", f"{self.name}_outside", "python:3.13-slim", *command)
         )
@@ -83,7 +83,9 @@ class Http2Api(Api):
         with tempfile.NamedTemporaryFile() as received:
             command = ["curl", "--silent", "--show-error", "--http2", "--cacert", os.environ["SSL_CERT_FILE"]]
             command += ["--max-time", str(ANSWER_SECONDS), "--dump-header", received.name, "--request", method]
-            done = subprocess.run([*command, *options, self.base_url + path], input=body, capture_output=True, check=True)
+            done = subprocess.run(
+                [*command, *options, self.base_url + path], input=body, capture_output=True, check=True
+            )
             first, *lines = Path(received.name).read_text().splitlines()
         version, status = first.split()
         assert version == "HTTP/2"

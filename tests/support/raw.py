@@ -34,10 +34,7 @@ def talk(api: Api, request: bytes, *, hang_up: bool = False) -> bytes:
     """Everything that comes back for `request`, until the other side closes; `hang_up` says that no more will come."""
     parts = urlsplit(api.base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    with closing(socket.create_connection((parts.hostname or "", port), timeout=ANSWER_SECONDS)) as plain:
-        connection = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname or "") if (
-            parts.scheme == "https"
-        ) else plain  # fmt: skip
+    with closing(_connected(parts.hostname or "", port, secure=parts.scheme == "https")) as connection:
         connection.sendall(request)
         if hang_up:
             connection.shutdown(socket.SHUT_WR)
@@ -45,6 +42,11 @@ def talk(api: Api, request: bytes, *, hang_up: bool = False) -> bytes:
         while piece := connection.recv(65536):
             received += piece
         return received
+
+
+def _connected(host: str, port: int, *, secure: bool) -> socket.socket:
+    plain = socket.create_connection((host, port), timeout=ANSWER_SECONDS)
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=host) if secure else plain
 
 
 def read(received: bytes, method: str = "GET") -> Answer:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.edge import make_certificate
+from tools import edge_errors
 from tools.process import ROOT
 
 SECRETS = re.findall(r"^([A-Z_]+)=change-me", (ROOT / ".env.example").read_text(), re.MULTILINE)
 PASSWORDS = [name for name in SECRETS if name.endswith("_PASSWORD")]
 KEYS = [name for name in SECRETS if name.endswith("_KEY")]
+COMPOSE_FILES = (ROOT / "docker-compose.yml", ROOT / "deploy/edge/compose.yml")
 ROOMS = {"services/auth": "auth", "services/users": "users", "gateway": "gateway"}
 
 
@@ -77,12 +80,33 @@ def test_a_password_that_would_break_its_url_is_refused_by_name(own_values: dict
     assert refused.stderr.startswith(f"{name} may have letters, digits")
 
 
-def test_the_example_has_every_variable_of_the_compose_file_and_no_other() -> None:
-    compose = (ROOT / "docker-compose.yml").read_text()
+def test_the_example_has_every_variable_of_the_compose_files_and_no_other() -> None:
+    compose = "".join(path.read_text() for path in COMPOSE_FILES)
     # By interpolation, or passed on by a name without a value.
     used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", compose)) | set(re.findall(r"^ +([A-Z_]+):$", compose, re.MULTILINE))
     explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert used == explained
+    # Which files there are is what Compose itself reads.
+    assert explained - used == {"COMPOSE_FILE"}
+    assert used - explained == set()
+
+
+def test_what_the_edge_answers_by_itself_is_what_the_catalogue_says() -> None:
+    kept = {path.name: path.read_bytes() for path in edge_errors.FOLDER.iterdir()}
+    assert kept == edge_errors.answers(), "run `make edge-errors`"
+    configured = re.findall(r"errorfile ([0-9]+) /edge/errors/(.+)", (ROOT / "deploy/edge/haproxy.cfg").read_text())
+    assert {name for _, name in configured} == set(kept)
+    assert all(name == f"{status}.http" for status, name in configured)
+
+
+def test_a_certificate_for_trying_is_for_the_container_and_its_folder_for_its_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "certificates"
+    make_certificate(folder)
+    [certificate] = folder.iterdir()
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(certificate.stat().st_mode) == 0o644
+    assert re.findall("BEGIN (.*)-----", certificate.read_text()) == ["PRIVATE KEY", "CERTIFICATE"]
+    with pytest.raises(subprocess.CalledProcessError):
+        make_certificate(folder)
 
 
 def test_figures_are_shown_in_every_container_and_published_by_none() -> None:
