@@ -7,7 +7,8 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	conformance edge-errors openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose audit sbom clean ready-to-run ready-to-develop
+	conformance edge-errors openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose \
+	test-faults soak audit sbom clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -57,6 +58,10 @@ bench-slow: ready-to-develop ## Measure what slow clients cost the others
 	@$(PYTHON) -m tools.install requirements-bench.txt
 	$(BIN)/python -m tests.benchmarks.bench_slow
 
+soak: ready-to-develop ## Break a stack once a minute for MINUTES (20), and see that nothing grows
+	@$(PYTHON) -m tools.install requirements-bench.txt
+	$(BIN)/python -m tests.benchmarks.soak $(or $(MINUTES),20)
+
 test-compose: ready-to-develop ## Run the tests that need a Docker engine
 	@docker compose version >/dev/null 2>&1 || $(PYTHON) -m tools.install requirements-compose.txt
 	$(BIN)/python -m pytest -m compose
@@ -74,6 +79,10 @@ sbom: ready-to-develop ## Write what each image is made of into sbom/ (CycloneDX
 			-o sbom/latchkey-$${room##*/}.cdx.json $$room/requirements.txt || exit 1; \
 	done
 	@ls sbom/*
+
+# SIGINT, so that what was started is stopped and what was mounted unmounted.
+test-faults: ready-to-develop ## Run the tests that break a stack in every way of docs/reliability.md
+	timeout --signal=INT --kill-after=60 900 $(BIN)/python -m pytest -m faults tests/faults
 
 # --- Making files that are kept in the repository
 

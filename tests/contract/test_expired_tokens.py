@@ -123,3 +123,12 @@ def test_a_token_of_a_session_that_never_was_opens_no_session(phone: Phone, issu
     answer = phone.api.send("PUT", "/v1/auth/device", {"notification_device_id": "x"}, token=token)
 
     assert (answer.status, answer.error_code) == (401, "AUTH_003")
+
+
+def test_a_phone_whose_tokens_come_from_a_clock_that_is_ahead_is_not_sent_round_in_circles(
+    phone: Phone, issue: Issue
+) -> None:
+    now = int(time.time())
+    token = issue(phone.access_token, iat=now + 600, exp=now + 1500)
+    for path in ("/v1/users/me", "/v1/auth/sessions"):
+        assert phone.api.get(path, token=token).status == 200
