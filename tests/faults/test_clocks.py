@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.support.clock import Clock, faketime
-from tests.support.disasters import CLOCK_FAULTS
 from tests.support.http import Api
 from tests.support.phone import Phone
 from tests.support.site import SETTINGS, supervised
+from tests.support.surroundings import CLOCK_FAULTS
 from tests.support.survival import Report, survive
 from tests.support.waiting import eventually
 from tools.stack import Ports, Stack
@@ -47,10 +47,11 @@ def test_what_was_acknowledged_is_kept_and_nobody_is_signed_out_when(
     assert report.broken == []
 
 
-def test_a_profile_arrives_although_the_clock_of_auths_worker_is_ahead(
-    ticking: Stack, clocks: Mapping[str, Clock]
+@pytest.mark.parametrize("seconds", [600, -600])
+def test_a_profile_arrives_although_the_clock_of_auths_worker_differs(
+    ticking: Stack, clocks: Mapping[str, Clock], seconds: int
 ) -> None:
-    clocks["worker"].differ(600)
+    clocks["worker"].differ(seconds)
     try:
         ticking.processes["users"].stop()
         phone = Phone(Api(ticking.gateway_url)).sign_up()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.disasters import DISK_FAULTS
 from tests.support.site import SETTINGS, supervised
 from tests.support.small_disk import SmallDisk, may_mount, on_small_disk
+from tests.support.surroundings import DISK_FAULTS
 from tests.support.survival import Report, survive
 from tools.stack import Ports, Stack
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.disasters import LINK_FAULTS
 from tests.support.http import Api
 from tests.support.link import Link
 from tests.support.services import gateway_process
+from tests.support.surroundings import LINK_FAULTS
 from tests.support.survival import Report, survive
 from tools.stack import Stack
 

@@ -122,7 +122,7 @@ class App(Phone):
 
 
 class Town:
-    """Residents who read, change, refresh and sign in, and newcomers who sign up and in, one after the other.
+    """Residents who read, change and refresh, one of whom also signs in, and newcomers who sign up and in.
 
     As a context manager it is busy inside; everybody has one request at a time and a `pause` after each. `surprises`
     are answers that were no envelope.
@@ -175,7 +175,7 @@ class Town:
 
     def _reside(self, app: App) -> None:
         steps: list[Callable[[], object]] = [app.change, app.read, app.renew, app.read]
-        if app.sign_ins_sent < _MOST_SIGN_INS:
+        if app is self.people[0] and app.sign_ins_sent < _MOST_SIGN_INS:
             steps.append(app.sign_in_elsewhere)
         for step in steps:
             step()

@@ -2,7 +2,8 @@
 
 import re
 
-from tests.support.disasters import CLOCK_FAULTS, DISK_FAULTS, FAULTS, LINK_FAULTS
+from tests.support.disasters import FAULTS
+from tests.support.surroundings import CLOCK_FAULTS, DISK_FAULTS, LINK_FAULTS
 from tools.process import ROOT
 
 TRIED = {**FAULTS, **LINK_FAULTS, **CLOCK_FAULTS, **DISK_FAULTS}
