@@ -50,7 +50,7 @@ def build_parts(settings: Settings) -> Parts:
         ),
         signing_keys=signing_keys,
         tokens=tokens,
-        users=ServiceClient(settings.users_url, lambda: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
+        users=ServiceClient(settings.users_url, lambda _: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
         brakes=Brakes(Counters(RedisCounters(settings.redis_url), SqlCounters(database)), settings),
         revocations=Revocations(connect(settings.redis_url), settings.access_token_lifetime),
     )

@@ -15,13 +15,14 @@ class KeepingService:
 
     Every answer names the address, so that a test sees who has served it. `ready` is what it says of its health, None
     is silence. `requests` are those that it got, without questions for its health; `kept` counts the connections that
-    are open and had one.
+    are open and had one. `body` is what it answers.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, answers_per_connection: int = 1_000_000) -> None:
         self.ready: bool | None = True
         self.requests: list[bytes] = []
         self.host = host
+        self.body = b'{"served_by": "%s"}' % host.encode()
         self._answers_per_connection = answers_per_connection
         self._kept: set[socket.socket] = set()
         self._listener = Listener(self._answer, host, port)
@@ -54,7 +55,7 @@ class KeepingService:
                     break
                 self._kept.add(connection)
                 answered += 1
-                reply = raw_reply("200 OK", b'{"served_by": "%s"}' % self.host.encode())
+                reply = raw_reply("200 OK", self.body)
                 # A HEAD gets the head.
                 connection.sendall(reply.partition(b"{")[0] if request.startswith(b"HEAD ") else reply)
         self._kept.discard(connection)
