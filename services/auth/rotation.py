@@ -130,6 +130,19 @@ def session_of(session: Session | Connection, token: PresentedToken, settings: S
     return known
 
 
+def session_to_end(session: Session, token: PresentedToken, scope: sessions.Scope, settings: Settings) -> Known:
+    """The session whose refresh token asks for an end. Raises InvalidRefreshToken.
+
+    A phone has the newest token, or the one before when it lost the reply. Any older one was copied long ago, and has
+    no say over the person's other devices.
+    """
+    known = session_of(session, token, settings)
+    newest = session.scalars(select(SessionRow.generation).where(SessionRow.id == known.id)).one()
+    if scope != "this" and token.generation < newest - 1:
+        raise InvalidRefreshToken("spent long ago")
+    return known
+
+
 def confirm(session: Session, session_id: uuid.UUID, generation: int) -> None:
     """Remember that the newest pair of a session is in use; for an older generation, or again, nothing changes."""
     session.execute(

@@ -34,7 +34,7 @@ def log_out(form: dict[str, Any]) -> dict[str, Any]:
 
     Send the access token, or the refresh token in the body when the access token has expired. Doing it again is fine.
     """
-    session_id, account_id = _who_logs_out(form["refresh_token"])
+    session_id, account_id = _who_logs_out(form["refresh_token"], form["scope"])
     with parts().database.transaction() as session:
         ended = sessions.end(session, session_id, account_id, form["scope"], "logout")
     parts().revocations.publish(ended)
@@ -78,10 +78,10 @@ def change_my_push_token(form: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _who_logs_out(refresh_token: str | None) -> tuple[uuid.UUID, int]:
+def _who_logs_out(refresh_token: str | None, scope: sessions.Scope) -> tuple[uuid.UUID, int]:
     if person := person_if_any(or_else=refresh_token is not None):
         return uuid.UUID(person.session_id), person.account_id
     presented = refresh_tokens.read(refresh_token or "")
     with parts().database.transaction() as session:
-        row = rotation.session_of(session, presented, parts().settings)
+        row = rotation.session_to_end(session, presented, scope, parts().settings)
     return row.id, row.account_id

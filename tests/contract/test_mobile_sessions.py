@@ -111,6 +111,22 @@ def test_the_refresh_token_alone_logs_out_everywhere(devices: Family) -> None:
         becomes_out(device)
 
 
+def test_a_refresh_token_that_was_spent_long_ago_logs_nobody_else_out(devices: Family) -> None:
+    mine, second, _ = devices
+    before = stolen = mine.refresh_token
+    for _ in range(2):
+        before = mine.refresh_token
+        mine.refresh()
+
+    for scope in ("others", "all"):
+        answer = mine.api.post("/v1/auth/logout", {"refresh_token": stolen, "scope": scope})
+        assert (answer.status, answer.error_code) == (401, "AUTH_004")
+    assert is_in(second)
+    # The phone that lost the reply to its last refresh may.
+    assert mine.api.post("/v1/auth/logout", {"refresh_token": before, "scope": "others"}).status == 200
+    becomes_out(second)
+
+
 def test_logging_out_needs_some_proof(api: Api) -> None:
     answer = api.post("/v1/auth/logout", {"scope": "this"})
 
