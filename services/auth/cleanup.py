@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from services.auth import audit, key_rotation, standing
+from services.auth import key_rotation, sessions, standing
 from services.auth.models import AuditEvent, BrakeRow, OutboxEntry, SessionRow, SignupKey
 from services.auth.settings import DAY, Settings
 from services.auth.tokens import SERVICE_TOKEN_LIFETIME
@@ -73,7 +73,7 @@ class CleanUp:
         if not passed:
             self._position = _BEFORE_ALL
             return 0
-        _expire(session, SessionRow.id.between(passed[0], passed[-1]))
+        sessions.end_expired(session, SessionRow.id.between(passed[0], passed[-1]))
         self._position = passed[-1]
         return len(passed)
 
@@ -96,20 +96,6 @@ class CleanUp:
     def _delete_forgotten_brakes(self, session: Session) -> int:
         """What was counted while Redis was away, when nothing is counted there any more and so nothing swept."""
         return _delete_older(session, BrakeRow.key, BrakeRow.forgotten_at, 0)
-
-
-def _expire(session: Session, among: ColumnElement[bool]) -> None:
-    expired = among & SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at <= func.now())
-    free = select(SessionRow.id).where(expired).with_for_update(skip_locked=True)
-    statement = (
-        update(SessionRow)
-        .where(SessionRow.id.in_(free))
-        # It ended when it expired, whenever that is noticed. Its access tokens have expired too, so nobody is told.
-        .values(ended_at=SessionRow.idle_expires_at, end_reason="expired", notification_device_id=None)
-        .returning(SessionRow.id, SessionRow.account_id)
-    )
-    for session_id, account_id in session.execute(statement, execution_options={"synchronize_session": False}):
-        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
 
 
 def _delete_older(

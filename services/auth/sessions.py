@@ -60,6 +60,8 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
     account = session.get_one(Account, account_id, with_for_update={"key_share": True})
     if account.disabled_at is not None:
         raise AccountDisabled(str(account_id))
+    # What expired a moment ago is told now, and not when the clean-up has come by.
+    end_expired(session, SessionRow.account_id == account_id)
     take_push_token(session, device.notification_device_id)
     ended = _make_room(session, account_id, settings.sessions_per_person)
     previous_end = tell_previous_end(session, account_id, device)
@@ -117,6 +119,21 @@ def end_where(session: Session, condition: ColumnElement[bool], reason: str) -> 
     for session_id, account_id in ended:
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
     return [session_id for session_id, _ in ended]
+
+
+def end_expired(session: Session, among: ColumnElement[bool]) -> None:
+    """End those of some sessions that have expired, except for what somebody holds just now."""
+    expired = among & SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at <= func.now())
+    free = select(SessionRow.id).where(expired).with_for_update(skip_locked=True)
+    statement = (
+        update(SessionRow)
+        .where(SessionRow.id.in_(free))
+        # It ended when it expired, whenever that is noticed. Its access tokens have expired too, so nobody is told.
+        .values(ended_at=SessionRow.idle_expires_at, end_reason="expired", notification_device_id=None)
+        .returning(SessionRow.id, SessionRow.account_id)
+    )
+    for session_id, account_id in session.execute(statement, execution_options={"synchronize_session": False}):
+        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
 
 
 def live_sessions(session: Session, account_id: int) -> Sequence[SessionRow]:

@@ -1,13 +1,16 @@
 """A session is one device's sign-in, and a push token belongs to one session."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from psycopg import Connection
 
 from shared.service_client import ClientCredentials, ServiceClient, ServiceError
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
+from tests.support.crowd import auth_with
 from tests.support.http import Api
 from tests.support.phone import Phone
 from tests.support.waiting import eventually
@@ -29,6 +32,13 @@ def token_of_phone(phone: Phone) -> str:
     return phone.push_token
 
 
+@pytest.fixture(scope="module")
+def strict_about_two(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Auth for people who have two devices."""
+    with auth_with(stack, tmp_path_factory, SESSIONS_PER_PERSON="2") as api:
+        yield api
+
+
 def targets_of(push: ServiceClient, phone: Phone) -> list[str]:
     targets = push.get(f"/internal/accounts/{phone.user['id']}/push-targets")
     return [target["notification_device_id"] for target in targets]
@@ -46,6 +56,61 @@ def test_of_twenty_one_sign_ins_the_one_idle_longest_is_ended_and_keeps_the_reas
     assert auth_sql.execute(REASONS, (phone.user["id"],)).fetchall() == [("limit",)]
     eventually(lambda: idle_longest.get("/v1/users/me").status == 401, seconds=1)
     assert phone.refresh().status == 200
+
+
+def test_sign_ins_at_once_do_not_slip_past_the_limit(strict_about_two: Api) -> None:
+    first = Phone(strict_about_two).sign_up()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: Phone(strict_about_two, email=first.email).sign_in(), range(4)))
+    last = Phone(strict_about_two, email=first.email).sign_in()
+    assert len(last.get("/v1/auth/sessions").data) == 2
+
+
+def log_out(phone: Phone, _other: Phone, _sql: Connection) -> None:
+    phone.log_out()
+
+
+def log_out_from_elsewhere(phone: Phone, other: Phone, _sql: Connection) -> None:
+    [mine] = [one["id"] for one in phone.get("/v1/auth/sessions").data if one["is_current"]]
+    other.send("DELETE", f"/v1/auth/sessions/{mine}")
+
+
+def be_robbed(phone: Phone, _other: Phone, _sql: Connection) -> None:
+    stolen = phone.refresh_token
+    phone.refresh()
+    phone.refresh()
+    phone.api.post("/v1/auth/refresh", {"refresh_token": stolen})
+
+
+def stay_away(phone: Phone, _other: Phone, sql: Connection) -> None:
+    sql.execute("UPDATE sessions SET idle_expires_at = now() - interval '1 s' WHERE device_type = 'Android'"
+                " AND account_id = %s", (phone.user["id"],))  # fmt: skip
+
+
+@pytest.mark.parametrize("with_push", [True, False])
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (log_out, "logout"),
+        (log_out_from_elsewhere, "ended_by_owner"),
+        (be_robbed, "reuse_detected"),
+        (stay_away, "expired"),
+    ],
+)
+def test_the_next_sign_in_on_a_device_tells_why_it_was_signed_out(
+    new_phone: Callable[[], Phone], auth_sql: Connection, end: Any, reason: str, with_push: bool
+) -> None:
+    phone = new_phone()
+    phone.push_token = f"push-{uuid.uuid4()}" if with_push else None
+    phone.sign_up()
+    other = Phone(phone.api, email=phone.email)
+    other.device_type = "iOS"
+    other.sign_in()
+    end(phone, other, auth_sql)
+    # On the other device nobody is told, nor by the phone when it has been told.
+    for credentials, told in ((other.credentials, None), (phone.credentials, reason), (phone.credentials, None)):
+        previous = phone.api.post("/v1/auth/login", credentials).data.get("previous_session_end")
+        assert (previous["reason"] if previous else None) == told
 
 
 def test_a_device_is_told_once_why_it_was_signed_out(phone: Phone, token_of_phone: str) -> None:
