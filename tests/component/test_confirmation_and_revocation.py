@@ -39,6 +39,14 @@ def written(valkey: redis.Redis) -> int:
     return int(stream["entries-added"])
 
 
+def tell_auth(valkey: redis.Redis, phone: Phone, auth_sql: Connection, *, generation: int) -> None:
+    """Say what a gateway says that sees an access token of this generation for the first time."""
+    [[session_id]] = auth_sql.execute("SELECT id FROM sessions WHERE account_id = %s", (phone.user["id"],)).fetchall()
+    valkey.xadd(CONFIRMATIONS, {"sid": str(session_id), "gen": str(generation)})
+    # What was taken note of is taken out of the stream.
+    eventually(lambda: valkey.xlen(CONFIRMATIONS) == 0)
+
+
 def grow_older(phone: Phone, auth_sql: Connection, seconds: int) -> None:
     auth_sql.execute(AGE, {"s": seconds, "a": phone.user["id"]})
 
@@ -59,6 +67,44 @@ def test_within_a_minute_of_the_first_use_the_old_token_still_gets_the_same_succ
     successor = phone.refresh().data["refresh_token"]
     use_access_token_and_wait(phone, auth_sql)
     grow_older(phone, auth_sql, 55)
+    assert phone.refresh(spent).data["refresh_token"] == successor
+
+
+def test_a_lost_reply_is_forgiven_in_an_old_session_too(phone: Phone, auth_sql: Connection) -> None:
+    grow_older(phone, auth_sql, 3 * 24 * 60 * 60)
+    spent = phone.refresh_token
+    successor = phone.refresh().data["refresh_token"]
+    assert phone.refresh(spent).data["refresh_token"] == successor
+
+
+def test_a_lost_reply_is_forgiven_also_when_the_pair_before_was_in_use(phone: Phone, auth_sql: Connection) -> None:
+    phone.refresh()
+    use_access_token_and_wait(phone, auth_sql)
+    spent = phone.refresh_token
+    successor = phone.refresh().data["refresh_token"]
+    grow_older(phone, auth_sql, 600)
+    assert phone.refresh(spent).data["refresh_token"] == successor
+
+
+def test_a_token_that_is_seen_again_by_another_gateway_does_not_prolong_the_time_of_lost_replies(
+    phone: Phone, auth_sql: Connection, valkey: redis.Redis
+) -> None:
+    spent = phone.refresh_token
+    phone.refresh()
+    use_access_token_and_wait(phone, auth_sql)
+    grow_older(phone, auth_sql, 65)
+    tell_auth(valkey, phone, auth_sql, generation=1)
+    assert phone.refresh(spent).error_code == "AUTH_006"
+
+
+def test_an_older_access_token_in_use_does_not_end_the_time_of_lost_replies(
+    phone: Phone, auth_sql: Connection, valkey: redis.Redis
+) -> None:
+    phone.refresh()
+    spent = phone.refresh_token
+    successor = phone.refresh().data["refresh_token"]
+    tell_auth(valkey, phone, auth_sql, generation=1)
+    grow_older(phone, auth_sql, 65)
     assert phone.refresh(spent).data["refresh_token"] == successor
 
 
