@@ -24,7 +24,7 @@ hashing_seconds = histogram(
     "latchkey_hashing_duration_seconds", "From asking for a hash to having it, the wait for a slot included"
 )
 
-worker_rounds = counter("latchkey_worker_rounds", "Rounds of the worker's jobs: done, waits, failed", "job", "result")
+worker_rounds = counter("latchkey_worker_rounds", "Rounds of the worker's tasks: done, waits, failed", "task", "result")
 sessions_open = gauge(
     "latchkey_sessions_open", "Sessions that have not ended, counted at every clean-up", over_workers="max"
 )

@@ -156,7 +156,7 @@ def test_what_a_dead_worker_had_under_way_is_forgotten(
 def test_the_worker_tells_how_things_stand(
     stack: Stack, worker_figures: Scraper, new_phone: Callable[[], Phone], auth_sql: Connection
 ) -> None:
-    rounds = Growth(worker_figures, "latchkey_worker_rounds_total", job="outbox", result="done")
+    rounds = Growth(worker_figures, "latchkey_worker_rounds_total", task="outbox", result="done")
     eventually(lambda: rounds() > 0)
     eventually(lambda: (worker_figures.value_of("latchkey_signing_key_age_seconds") or 0) > 0)
     eventually(lambda: worker_figures.value_of("latchkey_sessions_open") is not None)
@@ -177,7 +177,7 @@ def test_the_worker_tells_how_things_stand(
 def test_a_job_that_waits_for_redis_says_so(
     stack: Stack, worker_figures: Scraper, figures: Scraper, phone: Phone
 ) -> None:
-    waits = Growth(worker_figures, "latchkey_worker_rounds_total", job="confirmations", result="waits")
+    waits = Growth(worker_figures, "latchkey_worker_rounds_total", task="confirmations", result="waits")
     stack.processes["valkey"].stop()
     try:
         eventually(lambda: waits() > 0)
