@@ -18,6 +18,7 @@ from gateway.revocations import RevokedSessions
 from gateway.routes import ROUTES
 from gateway.settings import Settings
 from gateway.upstream import Upstream
+from shared import tracing
 from shared.access_tokens import AccessTokenVerifier
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views
@@ -31,6 +32,7 @@ PAGE_SECONDS = 10.0
 
 def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of) -> Gateway:
     """The gateway as a WSGI application, with settings from the environment unless they are given."""
+    tracing.start("gateway")
     settings = settings or settings_or_exit(Settings.read)
     keys = KeySet(fetch_jwks(f"{settings.service_urls['auth']}/.well-known/jwks.json"))
     revoked = RevokedSessions(settings.redis_url, settings.access_token_lifetime)

@@ -12,6 +12,7 @@ from gateway.metrics import observe_upstream
 from gateway.returning import retry_after, returned
 from gateway.routes import Guard, Route
 from gateway.upstream import Upstream
+from shared import tracing
 from shared.trace import Trace
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ def ask(
     try:
         try:
             reply = upstream.send(request, trace.seconds_left, share=route.share)
+            tracing.answered(reply.status)
         finally:
             observe_upstream(route.service, time.perf_counter() - started)
         answer = _judged(reply, request, language, max_depth)

@@ -12,6 +12,8 @@ from gevent.event import AsyncResult, Event
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared import tracing
+
 # A healthy Redis answers in less than a millisecond; this is how long a frozen one may hold requests, once.
 _REDIS_SECONDS = 0.5
 # How long a Redis that failed is left alone before it is tried again, by nobody's request.
@@ -103,7 +105,9 @@ class SharedBuckets:
         ask = _Ask(rule, key, wanted, AsyncResult())
         self._asks.append(ask)
         self._some.set()
-        return ask.answer.get()
+        # One greenlet asks for all; this is how long the request waits for it.
+        with tracing.redis("EVALSHA"):
+            return ask.answer.get()
 
     def _ask_for_ever(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from gateway.replying import Environ, failed, log_access, respond
 from gateway.routes import Guard, Route
 from gateway.settings import Settings
 from gateway.upstream import Upstream
+from shared import tracing
 from shared.envelope import CONTENT_TYPE
 from shared.errors import MethodNotAllowed, NotJson
 from shared.languages import DEFAULT_LANGUAGE, choose_language
@@ -80,6 +81,8 @@ class Gateway:
         )
         route = matching.find(methods, environ["REQUEST_METHOD"])
         trace = Trace.start(_header_of(environ), self._settings.deadline_seconds)
+        if methods:
+            trace = tracing.begin(trace, environ["REQUEST_METHOD"])
         whole = False
         try:
             refuse_ambiguous(environ)
@@ -110,14 +113,16 @@ class Gateway:
             self._edge.count_person(environ, self._guard.check(environ.get("HTTP_AUTHORIZATION")))
         if body and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise NotJson
-        request = UpstreamRequest(
-            route.method, target_of(environ), headers.onward(environ, trace, caller.address), body
-        )
         service_url = self._settings.service_urls[route.service]
-        return ask(
-            self._upstreams[route.service], route, request,
-            service_url=service_url, language=caller.language, trace=trace, max_depth=self._settings.max_json_depth,
-        )  # fmt: skip
+        with tracing.call(route.method, route.service):
+            request = UpstreamRequest(
+                route.method, target_of(environ), headers.onward(environ, trace, caller.address), body
+            )
+            return ask(
+                self._upstreams[route.service], route, request,
+                service_url=service_url, language=caller.language, trace=trace,
+                max_depth=self._settings.max_json_depth,
+            )  # fmt: skip
 
     def _permit(self, environ: Environ, start_response: "StartResponse", preflight: HeaderList) -> Iterable[bytes]:
         """Answer what a browser asks before the request itself. Such a question has no token, and meets no limit."""

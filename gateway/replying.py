@@ -13,6 +13,7 @@ from gateway.asking import who_failed
 from gateway.errors import UpstreamFault
 from gateway.headers import HeaderList, language_headers
 from gateway.routes import Route
+from shared import tracing
 from shared.catalogue import CATALOGUE
 from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
@@ -65,6 +66,7 @@ def log_access(environ: Environ, route: Route | None, trace: Trace, answer: Answ
     """Write the one line that a request leaves, and count it; `started` is on the clock of time.perf_counter()."""
     seconds, path = time.perf_counter() - started, route.path if route else UNKNOWN_ROUTE
     failed = who_failed(answer, route)
+    tracing.end(path, answer.status, answer.error_code)
     count_request(path, environ["REQUEST_METHOD"], answer.status, answer.error_code, seconds=seconds, failed=failed)
     log_request(
         logging.INFO,

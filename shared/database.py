@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
+from shared import tracing
 from shared.connection_check import check_at_checkout
 from shared.errors import Unavailable
 from shared.metrics import gauge, sample
@@ -69,6 +70,7 @@ class Database:
             hide_parameters=True,
         )
         check_at_checkout(self.engine)
+        tracing.watch_sql(self.engine)
         _limit.set(connections)
         sample(_in_use, cast(QueuePool, self.engine.pool).checkedout)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)

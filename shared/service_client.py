@@ -9,6 +9,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProtocolError
 from urllib3.util import parse_url
 
+from shared import tracing
 from shared.addresses import Addresses, Resolve, addresses_of
 from shared.envelope import CONTENT_TYPE, dump
 from shared.strict_json import BadJson, parse
@@ -56,10 +57,10 @@ class ServiceClient:
         self._port = url.port or (443 if self._scheme == "https" else 80)
         self._prefix = (url.path or "").rstrip("/")
         self._token = token
-        name = (url.host or "").strip("[]")
-        self._addresses = Addresses(name, self._port, resolve)
+        self._name = (url.host or "").strip("[]")
+        self._addresses = Addresses(self._name, self._port, resolve)
         # The connection goes to an address; the certificate is for the name.
-        tls: dict[str, Any] = {"server_hostname": name} if self._scheme == "https" else {}
+        tls: dict[str, Any] = {"server_hostname": self._name} if self._scheme == "https" else {}
         self._pool = urllib3.PoolManager(num_pools=REPLICAS, maxsize=CONNECTIONS, retries=False, **tls)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float = DEFAULT_SECONDS) -> Any:
@@ -75,6 +76,10 @@ class ServiceClient:
         return self._call("POST", path, body=dump(body), seconds=seconds)
 
     def _call(self, method: str, path: str, *, seconds: float, **options: Any) -> Any:
+        with tracing.call(method, self._name, self._port):
+            return self._call_now(method, path, seconds=seconds, **options)
+
+    def _call_now(self, method: str, path: str, *, seconds: float, **options: Any) -> Any:
         trace = current_trace.get()
         seconds = min(seconds, trace.seconds_left) if trace else seconds
         if seconds <= 0:
@@ -85,6 +90,7 @@ class ServiceClient:
             headers["Authorization"] = f"Bearer {self._token(seconds)}"
         try:
             status, body = self._exchange(method, path, deadline, headers=headers, **options)
+            tracing.answered(status)
             return _data(status, parse(body))
         except (HTTPError, BadJson) as error:
             raise ServiceUnreachable(f"{method} {path}: {error!r}") from error

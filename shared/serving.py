@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from gunicorn.glogging import Logger
 
-from shared import metric_files
+from shared import metric_files, tracing
 from shared.draining import drain_before_stopping
 from shared.logs import logging_config
 from shared.settings import Environment, SettingsError
@@ -32,6 +32,7 @@ T = TypeVar("T")
 def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings of gunicorn for `room`, from BIND, METRICS_BIND, DRAIN_SECONDS and LOG_LEVEL."""
     bind, metrics, drain_seconds = settings_or_exit(lambda _: serving_settings(environ))
+    settings_or_exit(lambda _: tracing.Destination.read(environ))
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": [bind, metrics] if metrics else bind,
@@ -52,6 +53,7 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         "post_worker_init": lambda worker: _begin_worker(
             worker, room.rpartition(".")[2], port_of(metrics), drain_seconds
         ),
+        "worker_exit": lambda _master, _worker: tracing.finish(),
         **(metric_files.hooks() if metrics else {}),
     }
 

@@ -8,12 +8,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Self
 
+from shared import tracing
+
 REQUEST_ID_HEADER = "X-Request-Id"
 TRACEPARENT_HEADER = "Traceparent"
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
 
@@ -21,13 +23,14 @@ _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 class Trace:
     """One request on its way through the rooms.
 
-    `trace_id` and `flags` are those of W3C Trace Context level 1; `deadline` is on this process's monotonic clock, in
-    seconds.
+    `trace_id`, `flags` and `parent_id` (the caller's, "" for none) are those of W3C Trace Context level 1; `deadline`
+    is on this process's monotonic clock, in seconds.
     """
 
     request_id: str
     trace_id: str
     flags: str
+    parent_id: str
     deadline: float
 
     @classmethod
@@ -45,7 +48,8 @@ class Trace:
         return cls(
             request_id=request_id if _REQUEST_ID.fullmatch(request_id) else _new_id(16),
             trace_id=parent.group(1) if parent else _new_id(16),
-            flags=parent.group(2) if parent else "00",
+            flags=parent.group(3) if parent else "00",
+            parent_id=parent.group(2) if parent else "",
             deadline=time.monotonic() + budget,
         )
 
@@ -62,7 +66,7 @@ class Trace:
         """The headers of a call that is made for this request."""
         return {
             REQUEST_ID_HEADER: self.request_id,
-            TRACEPARENT_HEADER: f"00-{self.trace_id}-{_new_id(8)}-{self.flags}",
+            TRACEPARENT_HEADER: f"00-{self.trace_id}-{tracing.current_span_id() or _new_id(8)}-{self.flags}",
             DEADLINE_HEADER: str(int(self.seconds_left * 1000)),
         }
 

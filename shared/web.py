@@ -9,6 +9,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
 
+from shared import tracing
 from shared.catalogue import CATALOGUE, code_for_status
 from shared.envelope import CONTENT_TYPE, failure
 from shared.errors import ApiError
@@ -46,6 +47,9 @@ def create_app(room: str, *, budget: float, max_json_depth: int, max_body: int =
     def begin() -> None:
         g.started = time.perf_counter()
         trace = Trace.start(request.headers.get, budget)
+        # Whoever balances load asks for health all the time.
+        if not request.path.startswith("/health/"):
+            trace = tracing.begin(trace, request.method)
         current_trace.set(trace)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=trace.request_id, trace_id=trace.trace_id)
@@ -103,6 +107,7 @@ def _finish(response: Response) -> Response:
     route, status, error_code = _route(), response.status_code, g.get("error_code")
     failed = current_app.config["ROOM"] if status >= 500 else None
     seconds = time.perf_counter() - g.started
+    tracing.end(route, status, error_code)
     count_request(route, request.method, status, error_code, seconds=seconds, failed=failed)
     log_request(
         logging.DEBUG if status == 200 and route.startswith("/health/") else logging.INFO,

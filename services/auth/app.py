@@ -6,6 +6,7 @@ from services.auth import audit, internal_routes, metrics, routes, session_route
 from services.auth.parts import ROOM, build_parts
 from services.auth.settings import Settings
 from services.auth.views import client_network
+from shared import tracing
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views, use_tokens
 from shared.health import health_pages
@@ -21,6 +22,7 @@ _ACTIONS = {"sign_in.sign_up": "sign_up", "sign_in.sign_in": "sign_in", "sign_in
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The auth service as a WSGI application, with settings from the environment unless they are given."""
+    tracing.start(ROOM)
     parts = build_parts(settings or settings_or_exit(Settings.read))
     keys = KeySet(parts.signing_keys.jwks)
     app = create_web_app(ROOM, budget=BUDGET_SECONDS, max_json_depth=parts.settings.max_json_depth)

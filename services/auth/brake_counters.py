@@ -11,6 +11,7 @@ import structlog
 from services.auth.brake_rules import Brake, State, judge
 from services.auth.sql_counters import SqlCounters
 from shared.errors import Unavailable
+from shared.redis_client import connect
 
 # A healthy Redis answers in less than a millisecond; this is how long a frozen one may hold a sign-in, once.
 REDIS_SECONDS = 0.3
@@ -79,9 +80,7 @@ class RedisCounters:
     """One script for each question, so that nothing comes between looking and counting. Raises redis.RedisError."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-        )
+        self._redis = connect(redis_url, REDIS_SECONDS)
         self._take = self._redis.register_script(_TAKE)
         self._give_back = self._redis.register_script(_GIVE_BACK)
 

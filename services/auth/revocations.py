@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import func, select
 
 from services.auth.models import SessionRow
+from shared import redis_client
 from shared.database import Database
 from shared.streams import REFILLED, REVOCATIONS
 
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 def connect(redis_url: str) -> redis.Redis:
     """A client with short deadlines; nothing is connected to before it is used."""
-    return redis.Redis.from_url(redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    return redis_client.connect(redis_url, REDIS_SECONDS)
 
 
 class Revocations:

@@ -5,6 +5,7 @@ from flask import Flask
 from services.users import internal_routes, routes
 from services.users.parts import ROOM, build_parts
 from services.users.settings import Settings
+from shared import tracing
 from shared.blueprint import document
 from shared.guards import refuse_unguarded_views, use_tokens
 from shared.health import health_pages
@@ -18,6 +19,7 @@ BUDGET_SECONDS = 9.0
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The users service as a WSGI application, with settings from the environment unless they are given."""
+    tracing.start(ROOM)
     parts = build_parts(settings or settings_or_exit(Settings.read))
     keys = KeySet(fetch_jwks(f"{parts.settings.auth_url}/.well-known/jwks.json"))
     app = create_web_app(ROOM, budget=BUDGET_SECONDS, max_json_depth=parts.settings.max_json_depth)
