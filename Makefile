@@ -7,8 +7,8 @@ LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	conformance edge-errors openapi contract bench-auth bench-gateway bench-hanging bench-slow test-compose \
-	test-faults soak audit sbom clean ready-to-run ready-to-develop
+	conformance edge-errors dashboards dashboard-check prometheus openapi contract bench-auth bench-gateway \
+	bench-hanging bench-slow test-compose test-faults soak audit sbom clean ready-to-run ready-to-develop
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -17,6 +17,9 @@ help: ## List these commands
 
 up: ready-to-run ## Start everything on PORT (8080) with its data in DATA_DIR (.data), until Ctrl-C
 	@exec $(BIN)/python -m tools.up --with-parent
+
+prometheus: ready-to-run ## Run Prometheus on PROMETHEUS_PORT (9090) over what `make up` runs
+	@exec $(BIN)/python -m tools.prometheus
 
 # --- Checking
 
@@ -43,6 +46,9 @@ imports: ready-to-develop ## Check who imports whom
 contract: ready-to-develop ## Run the mobile contract against BASE_URL=https://…
 	@test -n "$(BASE_URL)" || { echo "Say which backend: make contract BASE_URL=https://…"; exit 1; }
 	BASE_URL=$(BASE_URL) $(BIN)/python -m pytest tests/contract/test_mobile_*.py
+
+dashboard-check: ready-to-develop ## Ask a real Prometheus for every query of the dashboards and alerts
+	REQUIRE_PROMETHEUS=1 $(BIN)/python -m pytest tests/e2e/test_dashboard_check.py
 
 bench-auth: ready-to-develop ## Measure auth beside what the machine does without it
 	$(BIN)/python -m tests.benchmarks.bench_auth
@@ -95,6 +101,9 @@ conformance: ready-to-develop ## Write docs/conformance.md from what a gateway a
 
 edge-errors: ready-to-develop ## Write what the edge answers by itself, from the error catalogue
 	$(BIN)/python -m tools.edge_errors
+
+dashboards: ready-to-develop ## Write the dashboards that Grafana reads
+	$(BIN)/python -m tools.dashboards
 
 openapi: ready-to-develop ## Write the OpenAPI document
 	$(BIN)/python -m tools.openapi

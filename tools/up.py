@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     if "--with-parent" in arguments:
         threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     try:
-        stack = Stack(_data_dir(), Ports.from_base(_port()), say=say)
+        stack = Stack(chosen_data_dir(), Ports.from_base(chosen_port()), say=say)
         _listen_to_signals(stack)
         with stack:
             stack.start()
@@ -42,14 +42,14 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
-def _port() -> int:
+def chosen_port() -> int:
     text = os.environ.get("PORT") or _DEFAULT_PORT
     if not text.isascii() or not text.isdigit():
         raise StackError(f"PORT must be a number, not {text!r}.")
     return int(text)
 
 
-def _data_dir() -> Path:
+def chosen_data_dir() -> Path:
     return Path(os.environ.get("DATA_DIR") or _DEFAULT_DATA_DIR)
 
 

@@ -21,7 +21,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 def settings_read() -> set[str]:
     rooms = (ROOT / "services/auth", ROOT / "services/users", ROOT / "gateway")
     sources = [room / name for room in rooms for name in ("settings.py", "gunicorn_conf.py")]
-    sources += [ROOT / name for name in ("gateway/listening.py", "shared/serving.py", "shared/settings.py")]
+    sources += [ROOT / "gateway/listening.py"]
+    sources += [ROOT / "shared" / name for name in ("serving.py", "settings.py", "tracing.py")]
     found = {name for path in sources for pair in SETTING_READ.findall(path.read_text()) for name in pair if name}
     return found | {f"{route.service.upper()}_URL" for route in ROUTES}
 
