@@ -12,6 +12,7 @@ from gateway.listening import Listening
 from gateway.route_check import problems_of
 from gateway.routes import ROUTES
 from gateway.settings import Settings
+from shared.redis_client import connect
 from shared.serving import check_configuration, gunicorn_numbers, serving_settings
 from shared.settings import SettingsError
 
@@ -48,9 +49,7 @@ def _connect(settings: Settings) -> int:
             if status != 200:
                 problems.append(f"{name.upper()}_URL is not ready: it answers {status}")
     try:
-        redis.Redis.from_url(
-            settings.redis_url, socket_timeout=_CONNECT_SECONDS, socket_connect_timeout=_CONNECT_SECONDS
-        ).ping()
+        connect(settings.redis_url, answer_seconds=_CONNECT_SECONDS).ping()
     except redis.RedisError as error:
         problems.append(f"REDIS_URL can't be reached: {error}")
     sys.stdout.write("\n".join(problems or ["Everything that the gateway needs is there."]) + "\n")

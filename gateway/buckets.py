@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared import tracing
+from shared.redis_client import connect
 
 # A healthy Redis answers in less than a millisecond; this is how long a frozen one may hold requests, once.
 _REDIS_SECONDS = 0.5
@@ -85,9 +86,7 @@ class SharedBuckets:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = connect(redis_url, answer_seconds=_REDIS_SECONDS, retry=Retry(NoBackoff(), 0))
         self._script = self._redis.register_script(_TAKE)
         self._asks: list[_Ask] = []
         self._some = Event()

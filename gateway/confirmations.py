@@ -5,6 +5,7 @@ import redis
 import structlog
 
 from shared.access_tokens import Person
+from shared.redis_client import connect
 from shared.streams import CONFIRMATIONS
 
 _PAUSE_SECONDS = 0.2
@@ -23,9 +24,7 @@ class Confirmations:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
-        )
+        self._redis = connect(redis_url, answer_seconds=_REDIS_SECONDS)
         self._waiting: dict[str, int] = {}
         self._delayed = False
 

@@ -7,6 +7,7 @@ import gevent
 import redis
 import structlog
 
+from shared.redis_client import connect
 from shared.streams import REFILLED, REVOCATIONS
 
 _BLOCK_MS = 5_000
@@ -27,12 +28,12 @@ class RevokedSessions:
     """
 
     def __init__(self, redis_url: str, lifetime: int) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, socket_timeout=_READ_SECONDS, socket_connect_timeout=_CONNECT_SECONDS, decode_responses=True
+        self._redis = connect(
+            redis_url, answer_seconds=_READ_SECONDS, connect_seconds=_CONNECT_SECONDS, decode_responses=True
         )
         self._lifetime = lifetime
         self._forget_at: dict[str, float] = {}
-        self._position = f"{int((time.time() - lifetime) * 1000)}-0"
+        self._position = self._beginning
         self._caught_up = False
         self._redis_is_away = False
         self._wait_until = time.monotonic() + _LONGEST_WAIT
@@ -67,6 +68,10 @@ class RevokedSessions:
         """Follow the stream from a greenlet for as long as the process lives."""
         gevent.spawn(self._follow_for_ever)
 
+    @property
+    def _beginning(self) -> str:
+        return f"{int((time.time() - self._lifetime) * 1000)}-0"
+
     def _follow_for_ever(self) -> None:
         while True:
             try:
@@ -75,6 +80,8 @@ class RevokedSessions:
                 if not self._redis_is_away:
                     log.warning("revocations_not_followed", reason=repr(error))
                 self._redis_is_away = True
+                # Who answers next may be another server, which has not all entries and numbers them by its own clock.
+                self._position = self._beginning
                 gevent.sleep(_PAUSE_SECONDS)
             self._forget_old()
 

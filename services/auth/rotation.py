@@ -102,6 +102,10 @@ def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotat
     _refuse_unusable(session_of(session, token, settings), settings)
     if not session.scalar(select(is_live()).where(SessionRow.id == row.id)):
         raise RefreshTokenExpired
+    if token.generation > row.generation:
+        # It is genuine, so the database has lost the newest refreshes: by a backup, or a standby that lagged behind.
+        row.generation = token.generation
+        session.flush()
     if rotated := _next_generation(session, token, settings):
         return Rotation(rotated)
     standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from shared import redis_client
 from shared.settings import Environment
 
 DAY = 24 * 60 * 60
@@ -73,7 +74,7 @@ class Settings:
             threads, hashing_slots, hashing_queue = _threads_and_hashing(environment)
             return cls(
                 database_url=environment.url("DATABASE_URL", "postgresql"),
-                redis_url=environment.url("REDIS_URL", "redis", "rediss"),
+                redis_url=environment.url("REDIS_URL", *redis_client.SCHEMES, problem_of=redis_client.problem_of),
                 users_url=environment.url("USERS_URL", "http", "https"),
                 key_encryption_key=environment.key("KEY_ENCRYPTION_KEY"),
                 refresh_token_key=environment.key("REFRESH_TOKEN_KEY"),

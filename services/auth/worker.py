@@ -13,9 +13,10 @@ from services.auth import metrics, outbox, standing
 from services.auth.cleanup import CleanUp
 from services.auth.confirmations import Confirmations
 from services.auth.parts import Parts
-from services.auth.revocations import RevocationRepeater, connect
+from services.auth.revocations import REDIS_SECONDS, RevocationRepeater
 from shared.errors import Unavailable
 from shared.metrics import look_often, serve_alone
+from shared.redis_client import connect
 
 _IDLE_SECONDS = 0.5
 _BUG_SECONDS = 5.0
@@ -30,7 +31,7 @@ def run(parts: Parts) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    confirmations = Confirmations(parts.database, connect(parts.settings.redis_url))
+    confirmations = Confirmations(parts.database, connect(parts.settings.redis_url, answer_seconds=REDIS_SECONDS))
     repeater = RevocationRepeater(parts.database, parts.revocations, parts.settings.access_token_lifetime)
     jobs: dict[str, Callable[[], int]] = {
         "outbox": lambda: outbox.deliver_due(parts.database, parts.users),
