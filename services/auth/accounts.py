@@ -3,11 +3,11 @@
 import hashlib
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from services.auth.errors import AccountDisabled, EmailTaken, PasswordTooCommon,
 from services.auth.guessable import is_personal
 from services.auth.models import Account, OutboxEntry, SessionRow, SignupKey
 from services.auth.passwords import Passwords
-from services.auth.sessions import Opened
+from services.auth.sessions import STANDING, Opened, Standing
 from services.auth.settings import Settings
 from shared.database import Database
 from shared.envelope import dump
@@ -27,6 +27,29 @@ from shared.errors import InvalidInput, Unavailable
 FIRST_PROFILE_VERSION = 1
 
 log = structlog.get_logger(__name__)
+
+
+class Credentials(NamedTuple):
+    """What of an account a sign-in is checked against."""
+
+    id: int
+    email: str
+    password_hash: str
+    disabled_at: datetime | None
+    password_changed_at: datetime | None
+
+
+AccountT = TypeVar("AccountT", Account, Credentials)
+
+# Statements of signing in are made once, because making one costs more processor time than running it.
+_CREDENTIALS = select(
+    Account.id, Account.email, Account.password_hash, Account.disabled_at, Account.password_changed_at
+).where(Account.email == bindparam("email"))
+_LOCK = (
+    select(Account.disabled_at, Account.password_changed_at)
+    .where(Account.id == bindparam("account_id"))
+    .with_for_update(key_share=True)
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,7 @@ class SignedUp:
     """A new account, its first session, and what users has to be told about it."""
 
     account: Account
-    row: SessionRow
+    row: Standing
     entry: OutboxEntry
 
 
@@ -91,9 +114,9 @@ def signed_up_with(session: Session, key: uuid.UUID, request: SignUp) -> Account
 def resume(session: Session, key: uuid.UUID, device: Device, settings: Settings) -> Opened:
     """The session that a sign-up opened, or a new one in its place when it is no longer live."""
     earlier = session.get_one(SignupKey, key, with_for_update=True)
-    row = session.scalar(select(SessionRow).where(SessionRow.id == earlier.session_id, is_live()))
-    if row is not None:
-        return Opened(row, (), None)
+    standing = session.execute(select(*STANDING).where(SessionRow.id == earlier.session_id, is_live())).one_or_none()
+    if standing is not None:
+        return Opened(Standing._make(standing), (), None)
     opened = sessions.open_session(session, earlier.account_id, device, settings)
     earlier.session_id = opened.row.id
     audit.record(
@@ -113,7 +136,13 @@ def find(session: Session, email: str) -> Account | None:
     return session.scalar(select(Account).where(Account.email == email))
 
 
-def authenticate(account: Account | None, password: str, passwords: Passwords) -> Account:
+def credentials(connection: Connection, email: str) -> Credentials | None:
+    """What a sign-in with this canonical email is checked against."""
+    row = connection.execute(_CREDENTIALS, {"email": email}).one_or_none()
+    return Credentials._make(row) if row else None
+
+
+def authenticate(account: AccountT | None, password: str, passwords: Passwords) -> AccountT:
     """The account, when the password is right.
 
     Raises WrongCredentials for no account as for a wrong password, after equal work, and AccountDisabled only to who
@@ -127,17 +156,21 @@ def authenticate(account: Account | None, password: str, passwords: Passwords) -
     return account
 
 
-def refuse_if_changed(session: Session, account: Account) -> None:
-    """Raise WrongCredentials when the account got another password since it was authenticated.
+def lock(session: Session, account: Account | Credentials) -> None:
+    """Hold an account as it was authenticated until the transaction ends.
 
-    Until the transaction ends, it gets none: a session that is opened in it is seen by whoever ends them all.
+    Raises WrongCredentials when it got another password since, and AccountDisabled. Sign-ins of one person take their
+    turns here, so that the limit of sessions holds; and whoever changes the password or disables the account meanwhile
+    waits, and then ends the session that was opened, too.
     """
-    current = session.get_one(Account, account.id, with_for_update={"key_share": True})
+    current = session.connection().execute(_LOCK, {"account_id": account.id}).one()
     if current.password_changed_at != account.password_changed_at:
         raise WrongCredentials
+    if current.disabled_at is not None:
+        raise AccountDisabled(str(account.id))
 
 
-def renew_hash(database: Database, account: Account, password: str, passwords: Passwords) -> None:
+def renew_hash(database: Database, account: Account | Credentials, password: str, passwords: Passwords) -> None:
     """Hash a password anew that was just verified, when its hash is of an older scheme or cost.
 
     Only the hash that was verified is replaced: whoever changed the password meanwhile wins. When it can't be done

@@ -82,7 +82,7 @@ def refuse_bad_password(password: str, email: str) -> None:
 def set_password(session: Session, email: str, password_hash: str) -> Sequence[uuid.UUID]:
     """Replace the password, and sign out whoever came in with the old one; the ids of the sessions that ended.
 
-    A sign-in that is under way with the old password fails (`accounts.refuse_if_changed`). Raises Refusal.
+    A sign-in that is under way with the old password fails (`accounts.lock`). Raises Refusal.
     """
     account = _locked(session, email)
     account.password_hash = password_hash

@@ -10,13 +10,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.event import listens_for
 from sqlalchemy.orm import Session
 
 from services.auth import metrics
 from services.auth.errors import AccountDisabled, WrongCredentials
-from services.auth.models import Account, AuditEvent
+from services.auth.models import AuditEvent
 from shared.database import Database
 from shared.trace import current_trace
 
@@ -46,7 +46,8 @@ class Origin:
     operator: str | None = None
 
 
-_UNCOUNTED = "latchkey.events"
+_EVENTS = "latchkey.events"
+_INSERT = insert(AuditEvent).inline()
 _NOBODY = Origin()
 origin: ContextVar[Origin] = ContextVar("origin", default=_NOBODY)
 
@@ -59,33 +60,32 @@ def record(
     session_id: uuid.UUID | None = None,
     **details: str | int,
 ) -> None:
-    """Remember one event; it is there when the transaction of `session` is."""
+    """Remember one event: all of a transaction are written in one statement, just before it is committed."""
     trace, who = current_trace.get(), origin.get()
     if who.operator:
         details["operator"] = who.operator
-    session.add(
-        AuditEvent(
-            event=event,
-            account_id=account_id,
-            session_id=session_id,
-            network=who.network,
-            request_id=trace.request_id if trace else None,
-            details=details,
-        )
+    session.info.setdefault(_EVENTS, []).append(
+        {
+            "event": event,
+            "account_id": account_id,
+            "session_id": session_id,
+            "network": who.network,
+            "request_id": trace.request_id if trace else None,
+            "details": details,
+        }
     )
-    session.info.setdefault(_UNCOUNTED, []).append((event, str(details.get("reason", ""))))
 
 
 @contextmanager
-def failed_sign_ins(database: Database, account: Account | None) -> Iterator[None]:
+def failed_sign_ins(database: Database, account_id: int | None) -> Iterator[None]:
     """Remember that the sign-in inside fails, in a transaction of its own; the same work for an unknown email."""
     try:
         yield
     except WrongCredentials:
-        _record_alone(database, "sign_in_failed", account)
+        _record_alone(database, "sign_in_failed", account_id)
         raise
     except AccountDisabled:
-        _record_alone(database, "sign_in_refused_disabled", account)
+        _record_alone(database, "sign_in_refused_disabled", account_id)
         raise
 
 
@@ -101,13 +101,19 @@ def events_of(session: Session, account_id: int, limit: int) -> Sequence[AuditEv
     return session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()
 
 
+@listens_for(Session, "before_commit")
+def _write(session: Session) -> None:
+    if events := session.info.get(_EVENTS):
+        session.connection().execute(_INSERT, events)
+
+
 @listens_for(Session, "after_commit")
 def _count(session: Session) -> None:
     """Count the events once they are true."""
-    for event, reason in session.info.pop(_UNCOUNTED, ()):
-        metrics.events.labels(event, reason).inc()
+    for event in session.info.pop(_EVENTS, ()):
+        metrics.events.labels(event["event"], str(event["details"].get("reason", ""))).inc()
 
 
-def _record_alone(database: Database, event: Event, account: Account | None) -> None:
+def _record_alone(database: Database, event: Event, account_id: int | None) -> None:
     with database.transaction() as session:
-        record(session, event, account_id=account.id if account else None)
+        record(session, event, account_id=account_id)

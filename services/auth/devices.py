@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from services.auth import audit
@@ -35,6 +35,27 @@ class SessionEnd:
     ended_at: datetime
 
 
+# Statements of signing in and refreshing are made once, because making one costs more processor time than running it.
+_LOCK_PUSH_TOKEN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("push_token"), 0)))
+_FREE_PUSH_TOKEN = (
+    update(SessionRow)
+    .where(SessionRow.notification_device_id == bindparam("push_token"), SessionRow.ended_at.is_(None))
+    .values(notification_device_id=None, push_token_hash=None)
+)
+_TELL_PREVIOUS_END = (
+    update(SessionRow)
+    .where(
+        SessionRow.account_id == bindparam("person"),
+        SessionRow.ended_at.is_not(None),
+        SessionRow.end_told_at.is_(None),
+        SessionRow.push_token_hash.is_not_distinct_from(bindparam("known_hash")),
+        SessionRow.push_token_hash.is_not(None) | (SessionRow.device_type == bindparam("type")),
+    )
+    .values(end_told_at=func.now())
+    .returning(SessionRow.ended_at, SessionRow.end_reason)
+)
+
+
 def is_live() -> ColumnElement[bool]:
     """The condition that a session can still be used, by the database's clock."""
     now = func.now()
@@ -46,9 +67,9 @@ def take_push_token(session: Session, push_token: str | None) -> None:
     if push_token is None:
         return
     # Two sign-ins with one push token at once take their turns, so that the unique index never refuses one.
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(push_token, 0))))
-    holders = (SessionRow.notification_device_id == push_token) & SessionRow.ended_at.is_(None)
-    session.execute(update(SessionRow).where(holders).values(notification_device_id=None, push_token_hash=None))
+    connection, values = session.connection(), {"push_token": push_token}
+    connection.execute(_LOCK_PUSH_TOKEN, values)
+    connection.execute(_FREE_PUSH_TOKEN, values)
 
 
 def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | None) -> None:
@@ -87,17 +108,9 @@ def tell_previous_end(session: Session, account_id: int, device: Device) -> Sess
 
     The device is known by its push token. Without one, it is any device of the same type without one.
     """
-    same_device = SessionRow.push_token_hash == device.push_token_hash
-    if device.push_token_hash is None:
-        same_device = SessionRow.push_token_hash.is_(None) & (SessionRow.device_type == device.device_type)
-    untold = (SessionRow.account_id == account_id) & SessionRow.ended_at.is_not(None) & SessionRow.end_told_at.is_(None)
-    statement = (
-        update(SessionRow)
-        .where(untold & same_device)
-        .values(end_told_at=func.now())
-        .returning(SessionRow.ended_at, SessionRow.end_reason)
-    )
-    ends = [SessionEnd(reason, ended_at) for ended_at, reason in session.execute(statement) if ended_at and reason]
+    values = {"person": account_id, "known_hash": device.push_token_hash, "type": device.device_type}
+    told = session.connection().execute(_TELL_PREVIOUS_END, values)
+    ends = [SessionEnd(reason, ended_at) for ended_at, reason in told if ended_at and reason]
     return max(ends, key=lambda end: end.ended_at, default=None)
 
 

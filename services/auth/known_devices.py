@@ -4,9 +4,20 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Interval,
+    LargeBinary,
+    bindparam,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -29,15 +40,17 @@ class Place:
     push_token: str | None
 
 
-def recognise(session: Session, email: str, place: Place, settings: Settings) -> Recognition:
+def recognise(connection: Connection, email: str, place: Place, settings: Settings) -> Recognition:
     """How we know whoever wants to sign in: by the push token, else by the network; the same work for every email."""
     push_token = place.push_token or ""
-    by_token: ColumnElement[Any] = _marked(email, _mark("push_token", push_token, settings), settings)
-    live = select(SessionRow.id).join(Account, Account.id == SessionRow.account_id)
-    live = live.where(Account.email == email, SessionRow.notification_device_id == push_token)
-    by_token |= live.where(SessionRow.ended_at.is_(None)).exists()
-    by_network = _marked(email, _mark("network", place.network, settings), settings)
-    knows_token, knows_network = session.execute(select(by_token, by_network)).one()
+    values = {
+        "email": email,
+        "push_token": push_token,
+        "token_mark": _mark("push_token", push_token, settings),
+        "network_mark": _mark("network", place.network, settings),
+        "lifetime": _lifetime(settings),
+    }
+    knows_token, knows_network = connection.execute(_RECOGNISE, values).one()
     if knows_token:
         return "push_token"
     return "network" if knows_network else None
@@ -51,16 +64,10 @@ def remember(session: Session, account_id: int, place: Place, settings: Settings
     if not marks:
         return
     # In one order, so that two sign-ins at once do not wait for each other.
-    statement = insert(KnownDevice).values([{"account_id": account_id, "mark": mark} for mark in sorted(marks)])
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[KnownDevice.account_id, KnownDevice.mark],
-            set_={"seen_at": func.now()},
-            where=KnownDevice.seen_at < func.now() - _FRESH,
-        )
-    )
-    stale = KnownDevice.seen_at < func.now() - _lifetime(settings)
-    session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id, stale))
+    written = session.connection().execute(_REMEMBER, {"person": account_id, "marks": sorted(marks)})
+    if written.rowcount:
+        # Else this account signed in here within a day, and what was stale then went then.
+        session.connection().execute(_FORGET_STALE, {"person": account_id, "lifetime": _lifetime(settings)})
 
 
 def forget(session: Session, account_id: int) -> None:
@@ -68,10 +75,16 @@ def forget(session: Session, account_id: int) -> None:
     session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id))
 
 
-def _marked(email: str, mark: bytes, settings: Settings) -> ColumnElement[bool]:
+def _marked(mark: str) -> ColumnElement[bool]:
     known = select(KnownDevice.mark).join(Account, Account.id == KnownDevice.account_id)
-    recently = KnownDevice.seen_at > func.now() - _lifetime(settings)
-    return known.where(Account.email == email, KnownDevice.mark == mark, recently).exists()
+    recently = KnownDevice.seen_at > func.now() - bindparam("lifetime", type_=Interval)
+    return known.where(Account.email == bindparam("email"), KnownDevice.mark == bindparam(mark), recently).exists()
+
+
+def _has_push_token() -> ColumnElement[bool]:
+    live = select(SessionRow.id).join(Account, Account.id == SessionRow.account_id)
+    with_token = SessionRow.notification_device_id == bindparam("push_token")
+    return live.where(Account.email == bindparam("email"), with_token, SessionRow.ended_at.is_(None)).exists()
 
 
 def _lifetime(settings: Settings) -> timedelta:
@@ -81,3 +94,23 @@ def _lifetime(settings: Settings) -> timedelta:
 def _mark(kind: str, value: str, settings: Settings) -> bytes:
     # Keyed, because there are so few addresses that a plain hash of one is the address.
     return hmac.digest(settings.refresh_token_key, f"known device|{kind}|{value}".encode(), hashlib.sha256)
+
+
+# Statements of signing in are made once, because making one costs more processor time than running it.
+_RECOGNISE = select(_marked("token_mark") | _has_push_token(), _marked("network_mark"))
+_REMEMBER = (
+    insert(KnownDevice)
+    .from_select(
+        ["account_id", "mark"],
+        select(bindparam("person", type_=BigInteger), func.unnest(bindparam("marks", type_=ARRAY(LargeBinary)))),
+    )
+    .on_conflict_do_update(
+        index_elements=[KnownDevice.account_id, KnownDevice.mark],
+        set_={"seen_at": func.now()},
+        where=KnownDevice.seen_at < func.now() - _FRESH,
+    )
+)
+_FORGET_STALE = delete(KnownDevice).where(
+    KnownDevice.account_id == bindparam("person"),
+    KnownDevice.seen_at < func.now() - bindparam("lifetime", type_=Interval),
+)

@@ -2,8 +2,9 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -27,10 +28,9 @@ log = structlog.get_logger(__name__)
 
 
 class Passwords:
-    """argon2id with the given cost.
+    """argon2id with the given cost; at most `slots` hashes are computed at once, in threads of their own.
 
-    At most `slots` hashes are computed at once, in threads of their own, and as many as `queue` wait; past that
-    Unavailable is raised at once, so that a storm of sign-ins leaves threads for refreshes and reads.
+    Whoever has a password hashed for a request takes one of `slots` + `queue` places for the whole of it.
     """
 
     def __init__(self, *, memory_kib: int, time_cost: int, slots: int, queue: int) -> None:
@@ -41,8 +41,24 @@ class Passwords:
         # Checked when there is no account, so that an unknown email takes the time of a wrong password.
         self._nobody = self._hasher.hash("nobody")
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for somebody who signs in or up. Raises Unavailable at once when all are taken.
+
+        It is held while the database, Redis and users are asked, too: so a storm of sign-ins leaves threads for
+        refreshes and reads, whatever it is that makes them slow, and whoever is refused has cost nothing yet.
+        """
+        if not self._places.acquire(blocking=False):
+            raise _too_many()
+        metrics.hashing_under_way.inc()
+        try:
+            yield
+        finally:
+            metrics.hashing_under_way.dec()
+            self._places.release()
+
     def hash(self, password: str) -> str:
-        """The hash of a new password. Raises Unavailable when too many are being computed."""
+        """The hash of a new password. Raises Unavailable when it takes too long."""
         return self._in_turn(self._hasher.hash, password)
 
     def matches(self, password_hash: str | None, password: str) -> bool:
@@ -51,13 +67,6 @@ class Passwords:
         A hash that was imported takes as long as its own scheme does, until the first sign-in renews it.
         """
         return self._in_turn(self._matches, password_hash, password)
-
-    def refuse_when_full(self) -> None:
-        """Raise Unavailable when no password would be taken now, for whoever has work to do before that."""
-        if self._places.acquire(blocking=False):
-            self._places.release()
-        else:
-            raise _too_many()
 
     def is_outdated(self, password_hash: str) -> bool:
         """Whether a new hash of the same password would have another scheme or cost."""
@@ -76,21 +85,13 @@ class Passwords:
         return password_hash is not None
 
     def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
-        if not self._places.acquire(blocking=False):
-            raise _too_many()
-        metrics.hashing_under_way.inc()
         turn = self._slots.submit(work, *arguments)
-        turn.add_done_callback(self._leave)
         try:
             with metrics.hashing_seconds.time():
                 return turn.result(_WAIT_SECONDS)
         except TimeoutError as error:
             turn.cancel()
             raise _too_many("no password was hashed in time") from error
-
-    def _leave(self, _turn: object) -> None:
-        metrics.hashing_under_way.dec()
-        self._places.release()
 
 
 def _too_many(reason: str = "too many passwords are being hashed") -> Unavailable:

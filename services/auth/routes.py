@@ -67,19 +67,8 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     button) and repeat the request with it when the reply was lost: the same account is answered, not AUTH_002.
     """
     accounts.refuse_personal_password(form)
-    place = Place(client_network(), form.device.notification_device_id)
-    parts().brakes.sign_up(place.network)
-    password_hash = parts().passwords.hash(form.password)
-    # A key must be at hand before anything is promised.
-    parts().signing_keys.signer()
-    with parts().database.transaction() as session:
-        signed_up = accounts.register(session, form, password_hash, headers["idempotency_key"], parts().settings)
-        if signed_up:
-            known_devices.remember(session, signed_up.account.id, place, parts().settings)
-    if signed_up is None:
-        return _sign_up_again(form, headers["idempotency_key"], place)
-    profile = outbox.deliver(parts().database, parts().users, signed_up.entry, seconds=outbox.AT_ONCE_SECONDS)
-    return signed_in_answer(signed_up.account, signed_up.row, profile or signed_up.entry.profile)
+    with parts().passwords.place():
+        return _sign_up(form, headers)
 
 
 @blueprint.route("/v1/auth/login", methods=["POST"])
@@ -97,26 +86,8 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
 
     Unknown email and wrong password are one answer. A push token that another session had moves to this one.
     """
-    # In a storm, whoever is refused costs neither Redis nor the database anything.
-    parts().passwords.refuse_when_full()
-    place = Place(client_network(), form["notification_device_id"])
-    with parts().database.transaction() as session:
-        found = accounts.find(session, form["email"])
-        known_by = known_devices.recognise(session, form["email"], place, parts().settings)
-    with audit.failed_sign_ins(parts().database, found), parts().brakes.sign_in(form["email"], place, known_by):
-        account = accounts.authenticate(found, form["password"], parts().passwords)
-    accounts.renew_hash(parts().database, account, form["password"], parts().passwords)
-    device = Device(form["device_type"], form["notification_device_id"])
-    parts().signing_keys.signer()
-    with parts().database.transaction() as session:
-        accounts.refuse_if_changed(session, account)
-        opened = sessions.open_session(session, account.id, device, parts().settings)
-        audit.record(
-            session, "sign_in", account_id=account.id, session_id=opened.row.id, device_type=device.device_type
-        )
-        known_devices.remember(session, account.id, place, parts().settings)
-    parts().revocations.publish(opened.ended)
-    return signed_in_answer(account, opened.row, profile_of(account.id), opened.previous_end)
+    with parts().passwords.place():
+        return _sign_in(form)
 
 
 @blueprint.route("/v1/auth/refresh", methods=["POST"])
@@ -158,18 +129,59 @@ def refresh(form: dict[str, str]) -> dict[str, Any]:
     return vars(parts().tokens.pair_for(outcome.row))
 
 
+def _sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
+    key = headers["idempotency_key"]
+    place = Place(client_network(), form.device.notification_device_id)
+    parts().brakes.sign_up(place.network)
+    password_hash = parts().passwords.hash(form.password)
+    # A key must be at hand before anything is promised.
+    parts().signing_keys.signer()
+    with parts().database.transaction() as session:
+        signed_up = accounts.register(session, form, password_hash, key, parts().settings)
+        if signed_up:
+            known_devices.remember(session, signed_up.account.id, place, parts().settings)
+    if signed_up is None:
+        return _sign_up_again(form, key, place)
+    profile = outbox.deliver(parts().database, parts().users, signed_up.entry, seconds=outbox.AT_ONCE_SECONDS)
+    return signed_in_answer(signed_up.account, signed_up.row, profile or signed_up.entry.profile)
+
+
+def _sign_in(form: dict[str, Any]) -> dict[str, Any]:
+    place = Place(client_network(), form["notification_device_id"])
+    with parts().database.statements() as connection:
+        found = accounts.credentials(connection, form["email"])
+        known_by = known_devices.recognise(connection, form["email"], place, parts().settings)
+    with (
+        audit.failed_sign_ins(parts().database, found.id if found else None),
+        parts().brakes.sign_in(form["email"], place, known_by),
+    ):
+        account = accounts.authenticate(found, form["password"], parts().passwords)
+    accounts.renew_hash(parts().database, account, form["password"], parts().passwords)
+    device = Device(form["device_type"], form["notification_device_id"])
+    parts().signing_keys.signer()
+    with parts().database.transaction() as session:
+        accounts.lock(session, account)
+        opened = sessions.open_session(session, account.id, device, parts().settings)
+        audit.record(
+            session, "sign_in", account_id=account.id, session_id=opened.row.id, device_type=device.device_type
+        )
+        known_devices.remember(session, account.id, place, parts().settings)
+    parts().revocations.publish(opened.ended)
+    return signed_in_answer(account, opened.row, profile_of(account.id), opened.previous_end)
+
+
 def _sign_up_again(form: SignUp, key: uuid.UUID, place: Place) -> dict[str, Any]:
     """Answer a sign-up whose reply was lost; who repeats it proves to be the same as at any sign-in."""
     with parts().database.transaction() as session:
         known = accounts.signed_up_with(session, key, form)
-        known_by = known_devices.recognise(session, form.email, place, parts().settings)
+        known_by = known_devices.recognise(session.connection(), form.email, place, parts().settings)
     try:
-        with audit.failed_sign_ins(parts().database, known), parts().brakes.sign_in(form.email, place, known_by):
+        with audit.failed_sign_ins(parts().database, known.id), parts().brakes.sign_in(form.email, place, known_by):
             account = accounts.authenticate(known, form.password, parts().passwords)
     except WrongCredentials as error:
         raise InvalidInput(["VAL_010"]) from error
     with parts().database.transaction() as session:
-        accounts.refuse_if_changed(session, account)
+        accounts.lock(session, account)
         opened = accounts.resume(session, key, form.device, parts().settings)
     parts().revocations.publish(opened.ended)
     return signed_in_answer(account, opened.row, profile_of(account.id) or {"name": form.name})

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Integer, Interval, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from services.auth import audit
 from services.auth.devices import Device, SessionEnd, is_live, take_push_token, tell_previous_end
-from services.auth.errors import AccountDisabled, SessionEnded, SessionNotFound
-from services.auth.models import Account, SessionRow
+from services.auth.errors import SessionEnded, SessionNotFound
+from services.auth.models import SessionRow
 from services.auth.settings import Settings
 
 SECRET_BYTES = 32
@@ -45,7 +46,7 @@ STANDING = (
 class Opened:
     """A new session, the ids of those that had to go for it, and how this device's last one ended."""
 
-    row: SessionRow
+    row: Standing
     ended: Sequence[uuid.UUID]
     previous_end: SessionEnd | None
 
@@ -53,31 +54,25 @@ class Opened:
 def open_session(session: Session, account_id: int, device: Device, settings: Settings) -> Opened:
     """Sign a device in.
 
-    Its push token leaves the session that had it. A person has at most `sessions_per_person` sessions: the one that was
-    idle longest goes. Raises AccountDisabled.
+    The account is new, or locked by `accounts.lock`. The push token leaves the session that had it. A person has at
+    most `sessions_per_person` sessions: the one that was idle longest goes.
     """
-    # Sign-ins of one person take their turns, so that the limit holds, and none slips in while the account is disabled.
-    account = session.get_one(Account, account_id, with_for_update={"key_share": True})
-    if account.disabled_at is not None:
-        raise AccountDisabled(str(account_id))
     # What expired a moment ago is told now, and not when the clean-up has come by.
-    end_expired(session, SessionRow.account_id == account_id)
+    _expire(session, _EXPIRE, person=account_id)
     take_push_token(session, device.notification_device_id)
     ended = _make_room(session, account_id, settings.sessions_per_person)
     previous_end = tell_previous_end(session, account_id, device)
-    row = SessionRow(
-        account_id=account_id,
-        secret=secrets.token_bytes(SECRET_BYTES),
-        device_type=device.device_type,
-        notification_device_id=device.notification_device_id,
-        push_token_hash=device.push_token_hash,
-        absolute_expires_at=whole_second() + timedelta(seconds=settings.refresh_absolute_lifetime),
-        idle_expires_at=whole_second() + idle_lifetime(settings),
-    )
-    session.add(row)
-    session.flush()
-    session.refresh(row)
-    return Opened(row, ended, previous_end)
+    values = {
+        "account_id": account_id,
+        "secret": secrets.token_bytes(SECRET_BYTES),
+        "device_type": device.device_type,
+        "notification_device_id": device.notification_device_id,
+        "push_token_hash": device.push_token_hash,
+        "absolute": timedelta(seconds=settings.refresh_absolute_lifetime),
+        "idle": idle_lifetime(settings),
+    }
+    row = session.connection().execute(_OPEN, values).one()
+    return Opened(Standing._make(row), ended, previous_end)
 
 
 def end(session: Session, row_id: uuid.UUID, account_id: int, scope: Scope, reason: str) -> Sequence[uuid.UUID]:
@@ -109,31 +104,12 @@ def end_one(session: Session, row_id: uuid.UUID, account_id: int) -> Sequence[uu
 
 def end_where(session: Session, condition: ColumnElement[bool], reason: str) -> Sequence[uuid.UUID]:
     """End all sessions that meet a condition and had not ended; their ids."""
-    statement = (
-        update(SessionRow)
-        .where(condition & SessionRow.ended_at.is_(None))
-        .values(ended_at=func.now(), end_reason=reason, notification_device_id=None)
-        .returning(SessionRow.id, SessionRow.account_id)
-    )
-    ended = session.execute(statement).all()
-    for session_id, account_id in ended:
-        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
-    return [session_id for session_id, _ in ended]
+    return _end(session, _ending(condition), reason)
 
 
 def end_expired(session: Session, among: ColumnElement[bool]) -> None:
     """End those of some sessions that have expired, except for what somebody holds just now."""
-    expired = among & SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at <= func.now())
-    free = select(SessionRow.id).where(expired).with_for_update(skip_locked=True)
-    statement = (
-        update(SessionRow)
-        .where(SessionRow.id.in_(free))
-        # It ended when it expired, whenever that is noticed. Its access tokens have expired too, so nobody is told.
-        .values(ended_at=SessionRow.idle_expires_at, end_reason="expired", notification_device_id=None)
-        .returning(SessionRow.id, SessionRow.account_id)
-    )
-    for session_id, account_id in session.execute(statement, execution_options={"synchronize_session": False}):
-        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
+    _expire(session, _expiring(among))
 
 
 def live_sessions(session: Session, account_id: int) -> Sequence[SessionRow]:
@@ -152,7 +128,60 @@ def whole_second() -> ColumnElement[Any]:
     return func.date_trunc("second", func.now())
 
 
+def _ending(condition: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
+    return (
+        update(SessionRow)
+        .where(condition & SessionRow.ended_at.is_(None))
+        .values(ended_at=func.now(), end_reason=bindparam("reason"), notification_device_id=None)
+        .returning(SessionRow.id, SessionRow.account_id)
+    )
+
+
+def _end(
+    session: Session, ending: ReturningUpdate[uuid.UUID, int], reason: str, **values: int
+) -> Sequence[uuid.UUID]:
+    ended = session.connection().execute(ending, {"reason": reason, **values}).all()
+    for session_id, account_id in ended:
+        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
+    return [session_id for session_id, _ in ended]
+
+
+def _expiring(among: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
+    expired = among & SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at <= func.now())
+    free = select(SessionRow.id).where(expired).with_for_update(skip_locked=True)
+    return (
+        update(SessionRow)
+        .where(SessionRow.id.in_(free))
+        # It ended when it expired, whenever that is noticed. Its access tokens have expired too, so nobody is told.
+        .values(ended_at=SessionRow.idle_expires_at, end_reason="expired", notification_device_id=None)
+        .returning(SessionRow.id, SessionRow.account_id)
+    )
+
+
+def _expire(session: Session, expiring: ReturningUpdate[uuid.UUID, int], **values: int) -> None:
+    for session_id, account_id in session.connection().execute(expiring, values).all():
+        audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
+
+
 def _make_room(session: Session, account_id: int, most: int) -> Sequence[uuid.UUID]:
-    live = (SessionRow.account_id == account_id) & is_live()
-    surplus = select(SessionRow.id).where(live).order_by(SessionRow.last_used_at.desc()).offset(most - 1)
-    return end_where(session, SessionRow.id.in_(surplus), "limit")
+    return _end(session, _MAKE_ROOM, "limit", person=account_id, kept=most - 1)
+
+
+# Statements of signing in are made once, because making one costs more processor time than running it.
+_OPEN = (
+    insert(SessionRow)
+    .values(
+        absolute_expires_at=whole_second() + bindparam("absolute", type_=Interval),
+        idle_expires_at=whole_second() + bindparam("idle", type_=Interval),
+    )
+    .returning(*STANDING)
+)
+_EXPIRE = _expiring(SessionRow.account_id == bindparam("person"))
+_MAKE_ROOM = _ending(
+    SessionRow.id.in_(
+        select(SessionRow.id)
+        .where(SessionRow.account_id == bindparam("person"), is_live())
+        .order_by(SessionRow.last_used_at.desc())
+        .offset(bindparam("kept", type_=Integer))
+    )
+)

@@ -10,7 +10,6 @@ from typing import Any
 import jwt
 
 from services.auth import refresh_tokens
-from services.auth.models import SessionRow
 from services.auth.sessions import Standing
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
@@ -47,7 +46,7 @@ class Tokens:
         self._settings = settings
         self._keys = keys
 
-    def pair_for(self, row: SessionRow | Standing) -> TokenPair:
+    def pair_for(self, row: Standing) -> TokenPair:
         """An access token and the refresh token of the session's present generation.
 
         The access token never outlives the session. Raises Unavailable while there is no signing key.

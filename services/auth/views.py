@@ -4,9 +4,11 @@ from typing import Any
 
 from flask import request
 
+from services.auth.accounts import Credentials
 from services.auth.devices import SessionEnd
-from services.auth.models import Account, SessionRow
+from services.auth.models import Account
 from services.auth.parts import parts
+from services.auth.sessions import Standing
 from shared.networks import CLIENT_ADDRESS_HEADER, network_of
 from shared.service_client import ServiceError, ServiceUnreachable
 
@@ -23,7 +25,10 @@ def client_network() -> str:
 
 
 def signed_in_answer(
-    account: Account, row: SessionRow, profile: dict[str, Any] | None, previous_end: SessionEnd | None = None
+    account: Account | Credentials,
+    row: Standing,
+    profile: dict[str, Any] | None,
+    previous_end: SessionEnd | None = None,
 ) -> dict[str, Any]:
     """The data of a sign-in; without a profile the name and the picture are null."""
     known = profile or {}
