@@ -15,7 +15,7 @@ class GatewayWorker(GeventWorker):  # type: ignore[misc]
     """The worker with its last deadline.
 
     Idle time and the head of a request have `keepalive` seconds together (gunicorn), the body DEADLINE_SECONDS
-    (`read_body`), and what goes to the client SEND_SECONDS (here).
+    (`read_body`), and what goes to the client SEND_SECONDS (here); a body that comes to a halt for as long ends, too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

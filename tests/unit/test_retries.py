@@ -203,6 +203,10 @@ def test_an_interim_answer_is_none_and_a_second_answer_is_a_fault(before: Before
     talkative.reply = answer + raw_reply("500 Internal Server Error", b"{}")
     with pytest.raises(BadAnswer):
         ask(upstream)
+    for beginning in (b"HTTP/1.1 103 Early Hints\r\n\r\n", b"\r\n"):
+        talkative.reply = beginning
+        with pytest.raises(BadAnswer):
+            ask(upstream)
     talkative.close()
 
 
@@ -216,7 +220,9 @@ def test_a_service_may_have_a_path_of_its_own_and_hears_no_password_of_its_addre
     listener = Listener(answer)
     upstream = before(f"http://me:secret@127.0.0.1:{listener.port}/api/")
     upstream.start()
-    eventually(lambda: gevent.sleep(0.01) or upstream.found)
+    with gevent.Timeout(20):
+        while not upstream.found:
+            gevent.sleep(0.01)
     assert ask(upstream) == 200
     assert {request.partition(b" HTTP")[0] for request in heard} == {b"GET /api/health/ready", b"GET /api/x"}
     assert not any(b"secret" in request for request in heard)
