@@ -79,6 +79,7 @@ def test_every_other_form_is_a_flaw() -> None:
         (200, b'{"message":"m","data":{}} '[:-2]),
         (202, b'{"message":"m","data":{}}'),
         (200, b'{"message":"m","error_code":"SRV_500"}'),
+        (200, b'{"message":"m","error_code":"SHOP_007"}'),
         (500, b'{"message":"m","data":{}}'),
         (500, b'{"message":"m","error_code":"SRV_500","detail":""}'),
         (500, b'{"message":"m","error_code":"oops"}'),
