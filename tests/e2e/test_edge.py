@@ -5,12 +5,13 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import pytest
 
 from shared.catalogue import CATALOGUE
-from tests.support.compose import docker
-from tests.support.edge import EdgeProject, Http2Api
+from tests.support.compose import ComposeProject, docker
+from tests.support.edge import FILES, EdgeProject, Http2Api
 from tests.support.http import Answer, Api
 from tests.support.phone import Phone
 from tests.support.raw import read, read_all, talk
@@ -89,6 +90,38 @@ def test_the_edge_is_nobody_special_and_cannot_change_its_own_files(edge: EdgePr
     assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges:true"])
     assert host["Memory"] > 0
     assert edge.inside("edge", "id", "-u").strip() == "10001"
+
+
+def test_every_container_has_limits_and_so_has_its_log(edge: EdgeProject) -> None:
+    services = edge.config()["services"]
+    assert {"edge", "check-edge", "gateway", "postgres", "valkey"} <= set(services)
+    for name, service in services.items():
+        assert {"memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
+        assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
+
+
+def test_the_profile_without_the_second_file_starts_nothing_and_says_why(env_file: Path) -> None:
+    project = ComposeProject(env_file)
+    try:
+        refused = project.try_to("--profile", "edge", "up", "--no-build", "--pull", "never")
+        assert refused.returncode != 0
+        assert f"The edge needs COMPOSE_FILE={FILES}" in refused.stdout + refused.stderr
+        states = {one["State"]["Status"] for one in project.containers("postgres", "valkey", "gateway")}
+        assert states == {"created"}
+    finally:
+        project.do("--profile", "edge", "down", "--volumes")
+
+
+def test_a_certificate_that_is_none_is_named_before_anything_starts(env_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.pem").write_text("no certificate")
+    tmp_path.chmod(0o755)
+    project = EdgeProject(env_file, tmp_path)
+    try:
+        refused = project.try_to("run", "--rm", "check-edge")
+        assert refused.returncode == 1
+        assert "/certificates/mine.pem" in refused.stderr
+    finally:
+        project.down()
 
 
 def test_an_address_that_somebody_makes_up_changes_nothing(edge: EdgeProject, api: Api) -> None:
