@@ -1,5 +1,6 @@
 """Apps that are in use while something breaks: they do as docs/apps.md says, and keep what they were told."""
 
+import math
 import threading
 import time
 import uuid
@@ -9,6 +10,7 @@ from typing import Self
 
 from urllib3.exceptions import HTTPError
 
+from shared.catalogue import CATALOGUE
 from tests.support.http import Answer, Api
 from tests.support.phone import Phone
 from tests.support.waiting import eventually
@@ -16,6 +18,7 @@ from tests.support.waiting import eventually
 KINDS = ("sign up", "sign in", "refresh", "read", "change")
 UNANSWERED = "no answer"
 _ME = "/v1/users/me"
+_SIGNING_OUT = {code for code, entry in CATALOGUE.items() if entry.ends_session}
 _LONGEST_PAUSE = 1.0
 # How long an app waits after a failure that names no time.
 _SHORT_PAUSE = 0.2
@@ -151,17 +154,20 @@ class Town:
             thread.join()
 
     def wait_until_well(self, since: float, seconds: float) -> None:
-        """Until every kind of request has worked twice that began after `since`."""
-        eventually(lambda: self._is_well(since) or self.surprises, seconds=seconds)
+        """Until every kind of request has worked twice that began after `since`, or somebody was signed out."""
+        eventually(lambda: self._is_well(since) or self.surprises or self._is_anybody_out(), seconds=seconds)
 
     def recovered_after(self, since: float) -> float:
         """Seconds from `since` until each kind had worked, and nothing that began before that went wrong any more."""
-        first = [min(deed.ended for deed in self._worked(kind, since)) for kind in KINDS]
+        first = [min((deed.ended for deed in self._worked(kind, since)), default=math.inf) for kind in KINDS]
         failed = [deed.ended for deed in list(self.deeds) if not deed.worked and deed.ended > since]
         return max([*first, *failed]) - since
 
     def _is_well(self, since: float) -> bool:
         return all(len(self._worked(kind, since)) >= 2 for kind in KINDS)
+
+    def _is_anybody_out(self) -> bool:
+        return any(deed.outcome.partition(" ")[2] in _SIGNING_OUT for deed in list(self.deeds))
 
     def _worked(self, kind: str, since: float) -> list[Deed]:
         return [deed for deed in list(self.deeds) if deed.kind == kind and deed.worked and deed.began >= since]
