@@ -29,8 +29,10 @@ def main(minutes: int) -> int:
         with supervised(stack):
             pause = _pause_of_half_load(stack)
             with Observer(stack) as observer:
-                faults = itertools.islice(itertools.cycle(SHORT), minutes)
-                reports = [_minute(name, stack, pause) for name in faults]
+                end, reports = time.monotonic() + minutes * MINUTE, []
+                faults = itertools.cycle(SHORT)
+                while time.monotonic() < end:
+                    reports.append(_minute(next(faults), stack, pause))
     trends = observer.trends()
     _print(reports, trends)
     draw_growth(observer.samples, PICTURE)

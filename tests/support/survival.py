@@ -68,5 +68,7 @@ def survive(
         broken = broken_promises(town, auth, users, hangs_up=fault.hangs_up, expires=fault.expires)
     seen = [deed for deed in town.deeds if deed.ended >= struck_at]
     failed = [deed for deed in seen if not deed.worked]
+    if fault.serves and not fault.expires:
+        broken += [f"{deed}" for deed in failed]
     longest = max(deed.ended - deed.began for deed in seen)
     return Report(name, len(seen), len(failed), longest, town.recovered_after(ended_at), broken)
