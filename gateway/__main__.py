@@ -12,6 +12,7 @@ from gateway.listening import Listening
 from gateway.route_check import problems_of
 from gateway.routes import ROUTES
 from gateway.settings import Settings
+from shared import tracing
 from shared.redis_client import connect
 from shared.serving import check_configuration, gunicorn_numbers, serving_settings
 from shared.settings import SettingsError
@@ -26,7 +27,9 @@ def main() -> int:
     check = commands.add_parser("check", help="say whether settings and route table are valid, and what is wrong")
     check.add_argument("--connect", action="store_true", help="also ask Redis and every service whether they are there")
     arguments = parser.parse_args()
-    code = check_configuration(Settings.read, Listening.read, serving_settings, gunicorn_numbers(), _routes)
+    code = check_configuration(
+        Settings.read, Listening.read, serving_settings, tracing.Destination.read, gunicorn_numbers(), _routes
+    )
     if code == 0 and arguments.connect:
         return _connect(Settings.read(os.environ))
     return code

@@ -10,6 +10,7 @@ from services.auth import accounts_command, audit, audit_command, keys_command, 
 from services.auth.parts import Parts, build_parts
 from services.auth.refusal import Refusal
 from services.auth.settings import Settings
+from shared import tracing
 from shared.errors import Unavailable
 from shared.migrations import MigrationError, migrate
 from shared.serving import (
@@ -31,7 +32,7 @@ def main() -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args()
     if arguments.command == "check":
-        return check_configuration(Settings.read, serving_settings, gunicorn_numbers())
+        return check_configuration(Settings.read, serving_settings, tracing.Destination.read, gunicorn_numbers())
     administers = arguments.command in _ADMINISTRATION
     # What a command of administration answers is read by people and programs, so its log goes elsewhere.
     configure_command_logs("auth", stream="stderr" if administers else "stdout")

@@ -89,9 +89,13 @@ class ComposeProject:
         found = [docker(*kind, "--quiet", "--filter", f"{_OWN_LABEL}={self.name}") for kind in kinds]
         return "".join(found).split()
 
-    def config(self) -> dict[str, Any]:
+    def set(self, **settings: str) -> None:
+        """Gives Compose further settings from now on."""
+        self._settings |= settings
+
+    def config(self, *options: str) -> dict[str, Any]:
         """docker-compose.yml as Compose understands it."""
-        return dict(json.loads(self.do("config", "--format", "json")))
+        return dict(json.loads(self.do(*options, "config", "--format", "json")))
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
         """What the engine knows about the containers of these services, or of all; also about those that ended."""
