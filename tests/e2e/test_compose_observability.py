@@ -33,7 +33,10 @@ def entry(project: ComposeProject, service: str) -> dict[str, Any]:
 def image(project: ComposeProject) -> Iterator[str]:
     """The image that the profile names; what stands in for it goes again."""
     name = str(entry(project, "prometheus")["image"])
-    if docker("images", "--quiet", name):
+    pulled = subprocess.run(
+        ["docker", "pull", "--quiet", name], check=False, timeout=BUILD_SECONDS, capture_output=True
+    )
+    if pulled.returncode == 0 or docker("images", "--quiet", name):
         yield name
         return
     environment = {"DOCKER_BUILDKIT": "0", "PATH": "/usr/local/bin:/usr/bin:/bin"}
