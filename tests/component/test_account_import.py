@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import uuid
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ class Importer:
         self.file = folder / "accounts.ndjson"
         self.report_file = folder / "report.ndjson"
         self.host = f"{uuid.uuid4().hex}.example"
-        self._environment = stack.environment("auth")
+        self.environment = stack.environment("auth")
         self._sql = auth_sql
 
     def line(self, local: str, /, **changes: Any) -> dict[str, Any]:
@@ -55,14 +57,12 @@ class Importer:
         command = [sys.executable, "-m", "services.auth", "accounts", "import", str(self.file), *options]
         return subprocess.run(
             [*command, "--report", str(self.report_file)],
-            cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
     def start_in_small_batches(self, source: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", IN_SMALL_BATCHES, "accounts", "import", str(source)]
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     @property
     def report(self) -> list[dict[str, Any]]:
@@ -220,6 +220,23 @@ def test_a_batch_takes_a_few_statements_however_many_lines_it_has(importer: Impo
     assert import_command.run(parts, Namespace(file=importer.file, dry_run=False, report=None)) == 0
     assert importer.stored() == (100, 100)
     assert len([statement for statement in statements if statement.startswith("INSERT")]) == 2
+
+
+def test_a_terminal_shows_how_far_it_is_and_a_file_does_not(importer: Importer) -> None:
+    importer.write(*(importer.line(f"person{number}") for number in range(3)))
+    assert "Importing" not in importer.run("--dry-run").stderr
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "services.auth", "accounts", "import", str(importer.file)]
+    with subprocess.Popen(command, cwd=ROOT, env=importer.environment, stdout=subprocess.DEVNULL, stderr=follower):
+        os.close(follower)
+        seen = b""
+        # Linux answers with an error when nobody is at the other end any more.
+        with suppress(OSError):
+            while True:
+                seen += os.read(leader, 1024)
+    os.close(leader)
+    assert b"Importing" in seen
+    assert b"100%" in seen
 
 
 def test_a_file_that_is_not_there_is_named(importer: Importer) -> None:

@@ -5,6 +5,8 @@ import pty
 import subprocess
 import sys
 import threading
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
@@ -168,28 +170,26 @@ def test_a_database_that_is_away_is_one_sentence_and_exit_code_1(stack: Stack) -
     assert (refused.returncode, refused.stderr) == (1, "Nothing was done: the database did not answer\n")
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ("UPDATE accounts SET disabled_at = now() WHERE id = %s", "AUTH_007"),
-        ("UPDATE accounts SET password_changed_at = now() WHERE id = %s", "AUTH_001"),
-    ],
-)
+@pytest.mark.parametrize("path", ["/v1/auth/login", "/v1/auth/signup"], ids=["signing in", "signing up again"])
+@pytest.mark.parametrize("column", ["disabled_at", "password_changed_at"])
 def test_a_sign_in_under_way_does_not_slip_past_a_lock_or_a_new_password(
-    stack: Stack, phone: Phone, auth_sql: Connection, change: str, code: str
+    stack: Stack, new_phone: Callable[[], Phone], auth_sql: Connection, path: str, column: str
 ) -> None:
     """The operator's transaction is open while somebody signs in; what it changes is true when the session opens."""
+    phone, key = new_phone(), {"Idempotency-Key": str(uuid.uuid4())} if path.endswith("signup") else {}
+    account = phone.api.post("/v1/auth/signup", phone.credentials, headers=key).data["user"]["id"]
     answers: list[str] = []
     with psycopg.connect(stack.database_url("auth")) as operators:
-        operators.execute(change, (phone.user["id"],))
+        operators.execute(f"UPDATE accounts SET {column} = now() WHERE id = %s".encode(), (account,))
+        operators.execute("UPDATE sessions SET ended_at = now(), end_reason = 'x' WHERE account_id = %s", (account,))
         sign_in = threading.Thread(
-            target=lambda: answers.append(phone.api.post("/v1/auth/login", phone.credentials).error_code)
+            target=lambda: answers.append(phone.api.post(path, phone.credentials, headers=key).error_code)
         )
         sign_in.start()
         eventually(lambda: _waits_for_a_lock(auth_sql))
         operators.commit()
         sign_in.join()
-    assert answers == [code]
+    assert answers == ["AUTH_007" if column == "disabled_at" else "AUTH_001"]
 
 
 def _waits_for_a_lock(auth_sql: Connection) -> bool:

@@ -15,7 +15,7 @@ from services.auth.brake_counters import Counters, LocalCounters, RedisCounters
 from services.auth.brake_rules import Brake, Rule, State, judge
 from services.auth.sql_counters import SqlCounters
 from shared.database import Database
-from tests.support.services import BrokenService
+from tests.support.services import BrokenService, free_port
 from tests.support.waiting import eventually
 from tools.stack import Stack
 
@@ -92,6 +92,19 @@ def test_a_frozen_redis_is_asked_now_and_then_and_not_by_every_request() -> None
     # Thirty times its deadline would be nine seconds.
     assert time.monotonic() - started < 3
     frozen.close()
+
+
+def test_without_redis_and_postgresql_a_process_counts_for_itself() -> None:
+    away = f"127.0.0.1:{free_port()}"
+    database = Database(f"postgresql://x:y@{away}/x", connections=1)
+    counters = Counters(RedisCounters(f"redis://{away}"), SqlCounters(database))
+    brake = Brake("key", RULES[0])
+    waits = [counters.take([brake]) for _ in range(4)]
+    assert waits[:2] == [0, 0]
+    assert min(waits[2:]) > 0
+    counters.clear(brake.key)
+    assert counters.take([brake]) == 0
+    database.engine.dispose()
 
 
 def attempts_within(rule: Rule, seconds: int) -> int:

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from services.auth import refresh_tokens
 from tests.support.crowd import Place, at_once, auth_with, retry_after, somewhere
 from tests.support.http import Api
 from tests.support.phone import PASSWORD, new_email
+from tests.support.waiting import eventually
 from tools.stack import Stack
 
 SIGN_UPS, REFRESHES = 10, 20
@@ -68,6 +71,24 @@ def test_an_app_that_hammers_refresh_is_slowed_and_the_others_at_its_address_are
     time.sleep(wait)
     # Being slowed has cost the session nothing.
     assert refresh(hammering, token) == 200
+
+
+def test_refreshes_that_wait_for_each_other_are_counted_one_by_one(
+    strict: Api, stack: Stack, auth_sql: psycopg.Connection
+) -> None:
+    place = Place(strict)
+    token = refresh_token_of(place)
+    assert {refresh(place, token) for _ in range(REFRESHES - 2)} == {200}
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor(10) as pool, psycopg.connect(stack.database_url("auth")) as blocker:
+        blocker.execute("SELECT 1 FROM sessions WHERE id = %s FOR UPDATE", (refresh_tokens.read(token).session_id,))
+        statuses = [pool.submit(refresh, place, token) for _ in range(10)]
+        eventually(lambda: auth_sql.execute(waiting).fetchone() == (10,))
+        blocker.rollback()
+        answers = [status.result() for status in statuses]
+    # Two are left, and those that were forgotten meanwhile.
+    assert 1 <= answers.count(200) <= 6
+    assert set(answers) == {200, 429}
 
 
 def test_an_app_that_takes_every_new_token_at_once_is_slowed_too(strict: Api) -> None:

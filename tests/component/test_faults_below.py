@@ -13,8 +13,9 @@ from psycopg import Connection
 
 from shared.service_client import ServiceClient, ServiceUnreachable
 from shared.streams import CONFIRMATIONS, REVOCATIONS
+from tests.support.http import Api
 from tests.support.phone import Phone
-from tests.support.services import BrokenService
+from tests.support.services import BrokenService, auth_process
 from tests.support.waiting import eventually
 from tools.stack import Stack
 
@@ -63,6 +64,34 @@ def test_a_read_only_database_is_a_503_and_nothing_of_the_request_is_logged(
     assert "request_failed" in logged
     for secret in (phone.email, phone.push_token, "$argon2id$"):
         assert secret not in logged
+
+
+@pytest.fixture
+def auth_without_a_key(stack: Stack, log_path: Path, auth_sql: Connection) -> Iterator[Api]:
+    """An auth process that has just started, is not ready and finds no key; the others go on with the one they know."""
+    put_off = "UPDATE signing_keys SET signs_from = signs_from + %s * interval '1 hour'"
+    auth_sql.execute(put_off, (1000,))
+    try:
+        with auth_process(stack.environment("auth"), log_path, page="/health/live") as api:
+            yield api
+    finally:
+        auth_sql.execute(put_off, (-1000,))
+
+
+def test_without_a_key_to_sign_with_nothing_is_promised_and_no_token_spent(
+    auth_without_a_key: Api, phone: Phone, auth_sql: Connection
+) -> None:
+    stranded, newcomer = Phone(auth_without_a_key, email=phone.email), Phone(auth_without_a_key)
+    answers = [
+        stranded.refresh(phone.refresh_token),
+        auth_without_a_key.post("/v1/auth/login", phone.credentials),
+        auth_without_a_key.post("/v1/auth/signup", newcomer.credentials),
+    ]
+    assert [(answer.status, answer.error_code) for answer in answers] == [(503, "SRV_503")] * 3
+    sessions = "SELECT generation FROM sessions WHERE account_id = %s"
+    assert auth_sql.execute(sessions, (phone.user["id"],)).fetchall() == [(0,)]
+    accounts = "SELECT count(*) FROM accounts WHERE email = %s"
+    assert auth_sql.execute(accounts, (newcomer.email,)).fetchone() == (0,)
 
 
 def test_an_entry_that_was_tried_a_thousand_times_is_still_delivered(

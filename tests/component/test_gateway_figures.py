@@ -111,6 +111,16 @@ def test_an_ended_session_is_among_those_remembered(figures: Scraper, phone: Pho
     eventually(lambda: (figures.value_of("latchkey_revoked_sessions") or 0) > before)
 
 
+def test_an_ended_session_is_forgotten_when_its_tokens_have_expired(stack: Stack, log_path: Path, phone: Phone) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    short = {"METRICS_BIND": address, "ACCESS_TOKEN_LIFETIME": "10"}
+    with gateway_process(stack.environment("gateway"), log_path, **short):
+        figures = Scraper(address)
+        assert phone.log_out().status == 200
+        eventually(lambda: (figures.value_of("latchkey_revoked_sessions") or 0) >= 1)
+        eventually(lambda: figures.value_of("latchkey_revoked_sessions") == 0, seconds=30)
+
+
 def test_keys_grow_old_while_auth_is_away(stack: Stack, log_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     environment = {**stack.environment("gateway"), "KEYS_SECONDS": "1"}

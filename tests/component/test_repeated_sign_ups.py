@@ -1,15 +1,22 @@
 """A sign-up that is repeated with its key proves as much as any sign-in, and opens no more than it must."""
 
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
 from tests.support.http import Answer
 from tests.support.phone import Phone
+from tests.support.waiting import eventually
+from tools.stack import Stack
 
 SESSIONS = "SELECT count(*) FROM sessions JOIN accounts ON accounts.id = account_id WHERE email = %s"
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Repeater:
@@ -55,12 +62,35 @@ def test_a_wrong_password_opens_no_session_and_ends_none(repeater: Repeater, aut
         refused = repeater.sign_up(password=f"not the password {attempt}")
         assert refused.error_code in {"VAL_010", "AUTH_429"}
     assert sessions_of(repeater, auth_sql) == 1
+    failed = "SELECT count(*) FROM audit_events WHERE event = 'sign_in_failed' AND account_id = %s"
+    assert auth_sql.execute(failed, (repeater.first["user"]["id"],)).fetchone() == (4,)
+
+
+def test_after_a_day_a_key_is_a_new_one(repeater: Repeater, auth_sql: Connection) -> None:
+    older = "UPDATE signup_keys SET created_at = now() - %s * interval '1 hour' WHERE key = %s"
+    auth_sql.execute(older, (23, repeater.key))
+    assert repeater.sign_up().status == 201
+    auth_sql.execute(older, (25, repeater.key))
+    assert repeater.sign_up().error_code == "AUTH_002"
 
 
 def test_a_key_is_no_way_round_the_brakes(repeater: Repeater) -> None:
     codes = [repeater.sign_up(password=f"not the password {attempt}").error_code for attempt in range(30)]
     assert codes[0] == "VAL_010"
     assert codes[-1] == "AUTH_429"
+
+
+def test_a_key_that_is_sent_twice_at_once_makes_one_account_and_two_answers(
+    stack: Stack, new_phone: Callable[[], Phone], auth_sql: Connection
+) -> None:
+    phone, key = new_phone(), {"Idempotency-Key": str(uuid.uuid4())}
+    with ThreadPoolExecutor(2) as taps, psycopg.connect(stack.database_url("auth")) as blocker:
+        # Nobody gets further than to the insertion before both have come so far as they can.
+        blocker.execute("LOCK TABLE accounts IN SHARE MODE")
+        answers = [taps.submit(phone.api.post, "/v1/auth/signup", phone.credentials, headers=key) for _ in range(2)]
+        eventually(lambda: auth_sql.execute(WAITING).fetchone() == (2,))
+        blocker.rollback()
+        assert [answer.result().status for answer in answers] == [201, 201]
 
 
 @pytest.mark.parametrize("end", ["ended_at = now(), end_reason = 'logout'", "idle_expires_at = now()"])

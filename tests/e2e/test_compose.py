@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -216,6 +217,20 @@ def test_a_service_without_its_database_is_alive_but_not_healthy(project: Compos
     finally:
         project.up()
     assert project.containers("users")[0]["State"]["StartedAt"] == container["State"]["StartedAt"]
+
+
+def test_people_sign_in_and_up_while_users_and_its_name_are_gone(project: ComposeProject, api: Api) -> None:
+    phone = Phone(api).sign_up()
+    project.do("stop", "users")
+    try:
+        began = time.monotonic()
+        assert phone.sign_in().user["name"] is None
+        newcomer = Phone(api).sign_up()
+        # Docker takes ten seconds for each look at a name that is gone.
+        assert time.monotonic() - began < 8
+    finally:
+        project.up()
+    eventually(lambda: newcomer.get("/v1/users/me").status == 200, seconds=60)
 
 
 def test_a_phone_stays_signed_in_when_everything_was_stopped_removed_and_started_again(

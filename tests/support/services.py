@@ -95,10 +95,12 @@ def gateway_process(
 
 
 @contextmanager
-def auth_process(environment: dict[str, str], log_path: Path, **settings: str) -> Iterator[Api]:
+def auth_process(
+    environment: dict[str, str], log_path: Path, *, page: str = "/health/ready", **settings: str
+) -> Iterator[Api]:
     """A further process of auth on a port of its own, with `settings` on top of `environment`."""
     environment = {**environment, "METRICS_BIND": "", **settings}
-    with _gunicorn(["services/auth/gunicorn_conf.py"], environment, log_path) as api:
+    with _gunicorn(["services/auth/gunicorn_conf.py"], environment, log_path, page) as api:
         yield api
 
 
