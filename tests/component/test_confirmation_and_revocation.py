@@ -1,17 +1,13 @@
 """Between auth and the gateway: a token in use ends the time of lost replies, an ended session ends its tokens."""
 
-import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 import redis
 from psycopg import Connection
 from urllib3.exceptions import HTTPError
 
-from services.auth.revocations import Revocations
 from shared.streams import CONFIRMATIONS, REFILLED, REVOCATIONS
 from tests.support.http import Api
 from tests.support.phone import Phone
@@ -35,12 +31,6 @@ def valkey(stack: Stack) -> Iterator[redis.Redis]:
 def use_access_token_and_wait(phone: Phone, auth_sql: Connection) -> None:
     assert phone.get("/v1/users/me").status == 200
     eventually(lambda: auth_sql.execute(CONFIRMED, (phone.user["id"],)).fetchone() == (True,))
-
-
-def announced(valkey: redis.Redis) -> list[str]:
-    """The ids of ended sessions in the stream, as often as they stand there."""
-    entries: Any = valkey.xrange(REVOCATIONS)
-    return [fields.get("sid", "") for _, fields in entries]
 
 
 def written(valkey: redis.Redis) -> int:
@@ -214,22 +204,6 @@ def test_a_session_that_ends_while_redis_is_down_is_refused_when_it_is_back(
     assert answer == "AUTH_003"
 
 
-def test_a_session_whose_end_was_committed_late_is_announced_although_a_later_one_was_before_it(
-    stack: Stack, phone: Phone, valkey: redis.Redis
-) -> None:
-    other = Phone(phone.api).sign_up()
-    [later] = [one["id"] for one in other.get("/v1/auth/sessions").data]
-    with psycopg.connect(stack.database_url("auth")) as slow:
-        slow.execute(
-            "UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE account_id = %s", (phone.user["id"],)
-        )
-        assert other.log_out().status == 200
-        # Once by the request, and once more by the worker, which has seen it now.
-        eventually(lambda: announced(valkey).count(later) == 2)
-        assert phone.get("/v1/users/me").status == 200
-    eventually(lambda: phone.get("/v1/users/me").status == 401)
-
-
 def test_what_a_worker_had_in_hand_when_it_was_killed_is_confirmed_by_the_next(
     stack: Stack, phone: Phone, auth_sql: Connection, valkey: redis.Redis
 ) -> None:
@@ -244,20 +218,6 @@ def test_what_a_worker_had_in_hand_when_it_was_killed_is_confirmed_by_the_next(
         worker.start()
         worker.wait_ready(30)
     eventually(lambda: auth_sql.execute(CONFIRMED, (phone.user["id"],)).fetchone() == (True,))
-
-
-def test_the_stream_of_ended_sessions_does_not_grow_for_ever(
-    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stream = f"latchkey:test:{uuid.uuid4()}"
-    monkeypatch.setattr("services.auth.revocations.REVOCATIONS", stream)
-    long_ago = int((time.time() - 1000) * 1000)
-    for number in range(500):
-        valkey.xadd(stream, {"sid": "x"}, id=f"{long_ago}-{number + 1}")
-    Revocations(valkey, lifetime=900).write([uuid.uuid4()])
-    # Valkey takes away blocks of a hundred.
-    assert valkey.xlen(stream) < 200
-    valkey.delete(stream)
 
 
 def test_a_gateway_is_not_ready_before_it_knows_who_was_signed_out(stack: Stack, valkey: redis.Redis) -> None:
