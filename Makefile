@@ -6,8 +6,8 @@ TRANSLATIONS := shared/translations
 LANGUAGES := de fr es hi ar
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lint types imports lock messages-extract messages-update messages-compile \
-	conformance edge-errors dashboards dashboard-check prometheus openapi contract bench-auth bench-gateway \
+.PHONY: help up backup restore prometheus test check format lint types imports lock messages-extract messages-update \
+	messages-compile conformance edge-errors dashboards dashboard-check openapi contract bench-auth bench-gateway \
 	bench-hanging bench-slow test-compose test-faults soak audit sbom clean ready-to-run ready-to-develop
 
 help: ## List these commands
@@ -20,6 +20,12 @@ up: ready-to-run ## Start everything on PORT (8080) with its data in DATA_DIR (.
 
 prometheus: ready-to-run ## Run Prometheus on PROMETHEUS_PORT (9090) over what `make up` runs
 	@exec $(BIN)/python -m tools.prometheus
+
+backup: ready-to-run ## Write both databases of DATA_DIR into FILE=…
+	@$(BIN)/python -m tools.backup backup "$(FILE)"
+
+restore: ready-to-run ## Put both databases of DATA_DIR back from FILE=…, with OPTIONS=--overwrite in place of others
+	@$(BIN)/python -m tools.backup restore $(OPTIONS) "$(FILE)"
 
 # --- Checking
 

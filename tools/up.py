@@ -50,6 +50,7 @@ def chosen_port() -> int:
 
 
 def chosen_data_dir() -> Path:
+    """Where the data lives, as the developer's environment says."""
     return Path(os.environ.get("DATA_DIR") or _DEFAULT_DATA_DIR)
 
 

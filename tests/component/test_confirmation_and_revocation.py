@@ -244,3 +244,15 @@ def _status(stack: Stack, path: str) -> int | None:
         return Api(stack.gateway_url).get(path).status
     except HTTPError:
         return None
+
+
+def test_a_database_that_lost_the_newest_refreshes_signs_nobody_out(phone: Phone, auth_sql: Connection) -> None:
+    before = phone.refresh_token
+    for _ in range(3):
+        phone.refresh()
+    auth_sql.execute("UPDATE sessions SET generation = 1 WHERE account_id = %s", (phone.user["id"],))
+    assert phone.refresh().status == 200
+    use_access_token_and_wait(phone, auth_sql)
+    grow_older(phone, auth_sql, 65)
+    # What was spent is spent still.
+    assert phone.refresh(before).error_code == "AUTH_006"

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from shared import connection_check
 from shared.database import Database
+from shared.errors import Unavailable
 from tests.support.waiting import eventually
 from tools.stack import Stack
 
@@ -111,3 +112,15 @@ class Forwarder:
         except OSError:
             return
         source.close()
+
+
+def test_a_connection_to_a_server_that_became_read_only_is_given_up(stack: Stack) -> None:
+    database = Database(stack.database_url("auth"), connections=1)
+    with database.statements() as connection:
+        demoted = connection.scalar(BACKEND)
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+    with pytest.raises(Unavailable), database.transaction() as session:
+        session.execute(text("UPDATE accounts SET email = email WHERE false"))
+    with database.statements() as connection:
+        assert connection.scalar(BACKEND) != demoted
+    database.engine.dispose()

@@ -33,7 +33,7 @@ class ComposeProject:
     def __init__(self, env_file: Path, **settings: str) -> None:
         self.name = f"latchkey-test-{uuid.uuid4().hex[:8]}"
         self.port = Ports.free().gateway
-        self._env_file = env_file
+        self.env_file = env_file
         self._settings = {"TAG": TAG, "PORT": str(self.port), **settings}
 
     @property
@@ -43,7 +43,7 @@ class ComposeProject:
     @property
     def command(self) -> list[str]:
         """How Compose is called for this project."""
-        own = ["--project-name", self.name, "--env-file", str(self._env_file), "--ansi", "never"]
+        own = ["--project-name", self.name, "--env-file", str(self.env_file), "--ansi", "never"]
         return [*_compose_command(), *own]
 
     def try_to(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -70,6 +70,11 @@ class ComposeProject:
         """What deploy/rolling-restart says, as somebody who runs a stack types it."""
         settings = {**self._settings, "COMPOSE": " ".join(self.command)}
         return _output(_run(["deploy/rolling-restart", service], settings, _COMMAND_SECONDS))
+
+    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A script of deploy/ for this project, which may fail."""
+        settings = {**self._settings, "COMPOSE": " ".join(self.command)}
+        return _run([f"deploy/{name}", *arguments], settings, _START_SECONDS)
 
     def build(self) -> None:
         self.do("build", seconds=_BUILD_SECONDS)
