@@ -55,7 +55,7 @@ def running(folder: Path, *command: str) -> Iterator[str]:
 
 @contextmanager
 def pgbouncer(folder: Path, *urls: str, tls: Path | None = None) -> Iterator[int]:
-    """The port of a PgBouncer in transaction mode with one connection to each of these databases."""
+    """The port of a PgBouncer in transaction mode; two connections to each database, because a migration takes two."""
     port = free_port()
     folder.mkdir(mode=0o755)
     targets, people = [], {}
@@ -69,7 +69,7 @@ def pgbouncer(folder: Path, *urls: str, tls: Path | None = None) -> Iterator[int
         "auth_type": "scram-sha-256",
         "auth_file": "/files/people",
         "pool_mode": "transaction",
-        "default_pool_size": "1",
+        "default_pool_size": "2",
         "ignore_startup_parameters": "options",
     }
     if tls:
