@@ -137,9 +137,7 @@ def _ending(condition: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
     )
 
 
-def _end(
-    session: Session, ending: ReturningUpdate[uuid.UUID, int], reason: str, **values: int
-) -> Sequence[uuid.UUID]:
+def _end(session: Session, ending: ReturningUpdate[uuid.UUID, int], reason: str, **values: int) -> Sequence[uuid.UUID]:
     ended = session.connection().execute(ending, {"reason": reason, **values}).all()
     for session_id, account_id in ended:
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)

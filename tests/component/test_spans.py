@@ -17,6 +17,7 @@ from shared.redis_client import connect
 from shared.service_client import ServiceClient, ServiceUnreachable
 from shared.settings import SettingsError
 from shared.spans import Tracer
+from shared.strict_json import MAX_DEPTH
 from shared.trace import current_trace
 from shared.web import create_app
 from tools.stack import Stack
@@ -36,7 +37,7 @@ def exporter() -> Iterator[InMemorySpanExporter]:
 
 @pytest.fixture
 def app(stack: Stack, exporter: InMemorySpanExporter) -> Flask:
-    app = create_app("users", budget=5)
+    app = create_app("users", budget=5, max_json_depth=MAX_DEPTH)
     database = Database(stack.database_url("users"), connections=1)
     away = ServiceClient("http://127.0.0.1:9")
 
@@ -44,7 +45,7 @@ def app(stack: Stack, exporter: InMemorySpanExporter) -> Flask:
     def show(person: int) -> str:
         with database.transaction() as session:
             session.execute(text("SELECT :secret"), {"secret": "SESAME"})
-        connect(stack.redis_url, 1).get("SESAME")
+        connect(stack.redis_url, answer_seconds=1).get("SESAME")
         with pytest.raises(ServiceUnreachable):
             away.get("/SESAME", {"token": "SESAME"})
         trace = current_trace.get()
