@@ -20,7 +20,7 @@ Environ = dict[str, Any]
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 # What two programs may read as two different paths, in the decoded path and as it was sent.
 _AMBIGUOUS_PATH = ("//", "\\", "\x00")
-_AMBIGUOUS_TARGET = ("%2f", "%2e", "%5c", "%00", "%25", "#")
+_AMBIGUOUS_TARGET = ("%2f", "%2e", "%25", "#")
 # RFC 9110 section 4.2.1: a name or an address, and perhaps a port.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
 _DRAIN_SECONDS = 2.0

@@ -36,6 +36,7 @@ AMBIGUOUS = [
     "/internal%252ftoken", "/v1/users/..;/internal", "/v1/users/..;", "/v1/users/..;a=b", "/v1/users/..%3b",
     "/v1/users/.;", "/v1/users/..;/..;/internal/profiles", "/..;/internal/token", "/internal/token#",
     "http://x//internal/token", "http://x/v1/../internal/token", "http://x/internal%2ftoken", "http://x/%2e%2e/internal",
+    "/v1/users/a%2eb",
     # No UTF-8: a slash, a dot and a letter that are too long, half a character, half a pair, another alphabet.
     "/internal%c0%aftoken", "/v1/users/%c0%ae%c0%ae/internal", "/%c1%a9nternal", "/v1/users/%e0%80%af",
     "/%ff/internal", "/v1/users/%c3", "/v1/users/%ed%a0%80", "/v1/users/caf%e9",

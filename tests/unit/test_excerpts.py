@@ -53,5 +53,10 @@ def test_secrets_are_masked(said: str, secret: str) -> None:
     assert secret not in kept(said)
 
 
+def test_a_token_in_any_form_is_masked_where_a_service_repeats_it() -> None:
+    request = UpstreamRequest("GET", "/", {"Authorization": "Bearer short7"}, b"")
+    assert excerpt(b"who is short7?", request) == "who is […]?"
+
+
 def test_a_secret_at_the_end_of_what_is_kept_is_not_half_a_secret() -> None:
     assert JWT[:10] not in kept("x " * (MAX_CHARACTERS // 2 - 5) + JWT)
