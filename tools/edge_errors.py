@@ -38,9 +38,11 @@ def answers() -> dict[str, bytes]:
 def _answer(code: str) -> bytes:
     status, body = CATALOGUE[code].status, failure(code, DEFAULT_LANGUAGE)
     retry = f"Retry-After: {_RETRY_SECONDS}\r\n" if status in (429, 503) else ""
+    # What was refused may not be whole, and nobody waits for the rest of it.
+    close = "Connection: close\r\n" if status < 500 else ""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {CONTENT_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\nContent-Language: {DEFAULT_LANGUAGE}\r\n{retry}\r\n"
+        f"Content-Length: {len(body)}\r\nContent-Language: {DEFAULT_LANGUAGE}\r\n{retry}{close}\r\n"
     )
     return head.encode("ascii") + body
 

@@ -147,7 +147,7 @@ def test_whatever_arrives_every_answer_is_the_envelope(api: Api, raw: RawRequest
     # Who goes on sending after a refusal may lose the connection before the answer is there.
     with suppress(ConnectionError, ssl.SSLEOFError) if len(raw.sent) > EDGE_BUFFER else nullcontext():
         received = talk(api, raw.sent + PROBE)
-        assert received
+    assert received or len(raw.sent) > EDGE_BUFFER
     # Nobody answers twice, and no byte belongs to no answer.
     for method, answer in zip((*raw.methods, "GET"), read_all(received, *raw.methods, "GET"), strict=False):
         _expect_envelope(method, answer)
