@@ -116,16 +116,16 @@ class Tracer:
         """A span around a command of Redis."""
         return self._around(command, {"db.system.name": "redis", "db.operation.name": command})
 
+    def sql(self, statement: str) -> AbstractContextManager[None]:
+        """A span around a statement that does not go by an engine; see `watch_sql`."""
+        return self._around(*_of_statement(statement))
+
     def watch_sql(self, engine: "Engine") -> None:
         """Let each statement have a span; its text has marks where its parameters go, and these stay out of it."""
         from sqlalchemy import event  # noqa: PLC0415 - the gateway has no database, and no package for one
 
         def before(_connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: Any) -> None:
-            operation = statement.split(maxsplit=1)[0].upper()
-            attributes = {
-                "db.system.name": "postgresql", "db.operation.name": operation, "db.query.text": statement,
-            }  # fmt: skip
-            context.latchkey_span = self._child(operation, attributes)
+            context.latchkey_span = self._child(*_of_statement(statement))
 
         def after(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: Any) -> None:
             context.latchkey_span.end()
@@ -165,6 +165,14 @@ class Tracer:
         finally:
             contexts.detach(token)
             span.end()
+
+
+def _of_statement(statement: str) -> tuple[str, dict[str, Any]]:
+    """The name and the attributes of a statement's span."""
+    operation = statement.split(maxsplit=1)[0].upper()
+    return operation, {
+        "db.system.name": "postgresql", "db.operation.name": operation, "db.query.text": statement,
+    }  # fmt: skip
 
 
 def _fail(span: Span, what: str) -> None:

@@ -100,6 +100,11 @@ def redis(command: str) -> AbstractContextManager[None]:
     return _Here.tracer.redis(command) if _Here.tracer else nullcontext()
 
 
+def sql(statement: str) -> AbstractContextManager[None]:
+    """A span around a statement that does not go by an engine."""
+    return _Here.tracer.sql(statement) if _Here.tracer else nullcontext()
+
+
 def watch_sql(engine: "Engine") -> None:
     """Let each statement of this engine have a span."""
     if _Here.tracer:

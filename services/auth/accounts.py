@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from services.auth.models import Account, OutboxEntry, SessionRow, SignupKey
 from services.auth.passwords import Passwords
 from services.auth.sessions import STANDING, Opened, Standing
 from services.auth.settings import Settings
-from shared.database import Database
+from shared.database import Database, Driver, Statement
 from shared.envelope import dump
 from shared.errors import InvalidInput, Unavailable
 
@@ -41,11 +41,12 @@ class Credentials(NamedTuple):
 
 AccountT = TypeVar("AccountT", Account, Credentials)
 
-# Statements of signing in are made once, because making one costs more processor time than running it.
-_CREDENTIALS = select(
-    Account.id, Account.email, Account.password_hash, Account.disabled_at, Account.password_changed_at
-).where(Account.email == bindparam("email"))
-_LOCK = (
+_CREDENTIALS = Statement(
+    select(Account.id, Account.email, Account.password_hash, Account.disabled_at, Account.password_changed_at).where(
+        Account.email == bindparam("email")
+    )
+)
+_LOCK = Statement(
     select(Account.disabled_at, Account.password_changed_at)
     .where(Account.id == bindparam("account_id"))
     .with_for_update(key_share=True)
@@ -136,9 +137,9 @@ def find(session: Session, email: str) -> Account | None:
     return session.scalar(select(Account).where(Account.email == email))
 
 
-def credentials(connection: Connection, email: str) -> Credentials | None:
+def credentials(connection: Driver, email: str) -> Credentials | None:
     """What a sign-in with this canonical email is checked against."""
-    row = connection.execute(_CREDENTIALS, {"email": email}).one_or_none()
+    row = _CREDENTIALS.run(connection, {"email": email}).fetchone()
     return Credentials._make(row) if row else None
 
 
@@ -163,10 +164,10 @@ def lock(session: Session, account: Account | Credentials) -> None:
     turns here, so that the limit of sessions holds; and whoever changes the password or disables the account meanwhile
     waits, and then ends the session that was opened, too.
     """
-    current = session.connection().execute(_LOCK, {"account_id": account.id}).one()
-    if current.password_changed_at != account.password_changed_at:
+    [(disabled_at, password_changed_at)] = _LOCK.run(session, {"account_id": account.id})
+    if password_changed_at != account.password_changed_at:
         raise WrongCredentials
-    if current.disabled_at is not None:
+    if disabled_at is not None:
         raise AccountDisabled(str(account.id))
 
 

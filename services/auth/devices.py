@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.auth import audit
 from services.auth.errors import SessionEnded
 from services.auth.models import SessionRow
+from shared.database import Statement
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,13 @@ class SessionEnd:
     ended_at: datetime
 
 
-# Statements of signing in and refreshing are made once, because making one costs more processor time than running it.
-_LOCK_PUSH_TOKEN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("push_token"), 0)))
-_FREE_PUSH_TOKEN = (
+_LOCK_PUSH_TOKEN = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("push_token"), 0))))
+_FREE_PUSH_TOKEN = Statement(
     update(SessionRow)
     .where(SessionRow.notification_device_id == bindparam("push_token"), SessionRow.ended_at.is_(None))
     .values(notification_device_id=None, push_token_hash=None)
 )
-_TELL_PREVIOUS_END = (
+_TELL_PREVIOUS_END = Statement(
     update(SessionRow)
     .where(
         SessionRow.account_id == bindparam("person"),
@@ -67,9 +67,8 @@ def take_push_token(session: Session, push_token: str | None) -> None:
     if push_token is None:
         return
     # Two sign-ins with one push token at once take their turns, so that the unique index never refuses one.
-    connection, values = session.connection(), {"push_token": push_token}
-    connection.execute(_LOCK_PUSH_TOKEN, values)
-    connection.execute(_FREE_PUSH_TOKEN, values)
+    _LOCK_PUSH_TOKEN.run(session, {"push_token": push_token})
+    _FREE_PUSH_TOKEN.run(session, {"push_token": push_token})
 
 
 def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | None) -> None:
@@ -109,7 +108,7 @@ def tell_previous_end(session: Session, account_id: int, device: Device) -> Sess
     The device is known by its push token. Without one, it is any device of the same type without one.
     """
     values = {"person": account_id, "known_hash": device.push_token_hash, "type": device.device_type}
-    told = session.connection().execute(_TELL_PREVIOUS_END, values)
+    told = _TELL_PREVIOUS_END.run(session, values)
     ends = [SessionEnd(reason, ended_at) for ended_at, reason in told if ended_at and reason]
     return max(ends, key=lambda end: end.ended_at, default=None)
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Connection,
     Interval,
     LargeBinary,
     bindparam,
@@ -23,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from services.auth.models import Account, KnownDevice, SessionRow
 from services.auth.settings import Settings
+from shared.database import Driver, Statement
 from shared.networks import UNKNOWN_NETWORK
 
 # By what we know whoever wants to sign in; None for a stranger.
@@ -40,7 +40,7 @@ class Place:
     push_token: str | None
 
 
-def recognise(connection: Connection, email: str, place: Place, settings: Settings) -> Recognition:
+def recognise(connection: Session | Driver, email: str, place: Place, settings: Settings) -> Recognition:
     """How we know whoever wants to sign in: by the push token, else by the network; the same work for every email."""
     push_token = place.push_token or ""
     values = {
@@ -50,7 +50,7 @@ def recognise(connection: Connection, email: str, place: Place, settings: Settin
         "network_mark": _mark("network", place.network, settings),
         "lifetime": _lifetime(settings),
     }
-    knows_token, knows_network = connection.execute(_RECOGNISE, values).one()
+    [(knows_token, knows_network)] = _RECOGNISE.run(connection, values)
     if knows_token:
         return "push_token"
     return "network" if knows_network else None
@@ -64,10 +64,10 @@ def remember(session: Session, account_id: int, place: Place, settings: Settings
     if not marks:
         return
     # In one order, so that two sign-ins at once do not wait for each other.
-    written = session.connection().execute(_REMEMBER, {"person": account_id, "marks": sorted(marks)})
+    written = _REMEMBER.run(session, {"person": account_id, "marks": sorted(marks)})
     if written.rowcount:
         # Else this account signed in here within a day, and what was stale then went then.
-        session.connection().execute(_FORGET_STALE, {"person": account_id, "lifetime": _lifetime(settings)})
+        _FORGET_STALE.run(session, {"person": account_id, "lifetime": _lifetime(settings)})
 
 
 def forget(session: Session, account_id: int) -> None:
@@ -96,9 +96,8 @@ def _mark(kind: str, value: str, settings: Settings) -> bytes:
     return hmac.digest(settings.refresh_token_key, f"known device|{kind}|{value}".encode(), hashlib.sha256)
 
 
-# Statements of signing in are made once, because making one costs more processor time than running it.
-_RECOGNISE = select(_marked("token_mark") | _has_push_token(), _marked("network_mark"))
-_REMEMBER = (
+_RECOGNISE = Statement(select(_marked("token_mark") | _has_push_token(), _marked("network_mark")))
+_REMEMBER = Statement(
     insert(KnownDevice)
     .from_select(
         ["account_id", "mark"],
@@ -110,7 +109,9 @@ _REMEMBER = (
         where=KnownDevice.seen_at < func.now() - _FRESH,
     )
 )
-_FORGET_STALE = delete(KnownDevice).where(
-    KnownDevice.account_id == bindparam("person"),
-    KnownDevice.seen_at < func.now() - bindparam("lifetime", type_=Interval),
+_FORGET_STALE = Statement(
+    delete(KnownDevice).where(
+        KnownDevice.account_id == bindparam("person"),
+        KnownDevice.seen_at < func.now() - bindparam("lifetime", type_=Interval),
+    )
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Interval, bindparam, func, select, update
+from sqlalchemy import Interval, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from services.auth import audit, refresh_brake, sessions
@@ -22,10 +22,10 @@ from services.auth.models import Account, SessionRow
 from services.auth.refresh_tokens import PresentedToken
 from services.auth.sessions import STANDING, Standing, whole_second
 from services.auth.settings import Settings
+from shared.database import Driver, Statement
 from shared.errors import ApiError
 
-# Statements are made once, because making one costs more processor time than running it.
-_KNOWN = (
+_KNOWN = Statement(
     select(
         SessionRow.id,
         SessionRow.account_id,
@@ -38,7 +38,7 @@ _KNOWN = (
     .where(SessionRow.id == bindparam("session_id"))
 )
 # One atomic statement: of several refreshes at once exactly one finds the generation that it asks for.
-_ROTATE = (
+_ROTATE = Statement(
     update(SessionRow)
     .where(SessionRow.id == bindparam("session_id"), SessionRow.generation == bindparam("presented"), is_live())
     .values(
@@ -50,13 +50,11 @@ _ROTATE = (
         idle_expires_at=func.least(whole_second() + bindparam("idle", type_=Interval), SessionRow.absolute_expires_at),
     )
     .returning(*STANDING)
-    .execution_options(synchronize_session=False)
 )
-_COUNT_AGAIN = (
+_COUNT_AGAIN = Statement(
     update(SessionRow)
     .where(SessionRow.id == bindparam("session_id"))
     .values(refreshes_forgotten_at=refresh_brake.counted())
-    .execution_options(synchronize_session=False)
 )
 
 
@@ -80,7 +78,7 @@ class Known(NamedTuple):
     seconds_counted: float | None
 
 
-def refresh_at_once(connection: Connection, token: PresentedToken, settings: Settings) -> Standing | None:
+def refresh_at_once(connection: Driver, token: PresentedToken, settings: Settings) -> Standing | None:
     """Answer the usual refresh, that with the newest token: two statements, which need no transaction around them.
 
     None for any other token, of which nothing was changed: it is `rotate` that answers those. Raises as `rotate` does.
@@ -110,7 +108,7 @@ def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotat
         return Rotation(rotated)
     standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)
     if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
-        session.execute(_COUNT_AGAIN, {"session_id": row.id, "pace": refresh_brake.pace(settings)})
+        _COUNT_AGAIN.run(session, {"session_id": row.id, "pace": refresh_brake.pace(settings)})
         return Rotation(standing)
     audit.record(
         session,
@@ -124,9 +122,9 @@ def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotat
     return Rotation(standing, RefreshTokenReused(str(row.id)), ended)
 
 
-def session_of(session: Session | Connection, token: PresentedToken, settings: Settings) -> Known:
+def session_of(session: Session | Driver, token: PresentedToken, settings: Settings) -> Known:
     """The session of a genuine refresh token. Raises InvalidRefreshToken."""
-    row = session.execute(_KNOWN, {"session_id": token.session_id}).one_or_none()
+    row = _KNOWN.run(session, {"session_id": token.session_id}).fetchone()
     if row is None:
         raise InvalidRefreshToken("unknown session")
     known = Known._make(row)
@@ -164,14 +162,14 @@ def _refuse_unusable(known: Known, settings: Settings) -> None:
     refresh_brake.refuse_hammering(known.seconds_counted, settings)
 
 
-def _next_generation(session: Session | Connection, token: PresentedToken, settings: Settings) -> Standing | None:
+def _next_generation(session: Session | Driver, token: PresentedToken, settings: Settings) -> Standing | None:
     values = {
         "session_id": token.session_id,
         "presented": token.generation,
         "idle": sessions.idle_lifetime(settings),
         "pace": refresh_brake.pace(settings),
     }
-    rotated = session.execute(_ROTATE, values).one_or_none()
+    rotated = _ROTATE.run(session, values).fetchone()
     return Standing._make(rotated) if rotated else None
 
 

@@ -174,7 +174,7 @@ def _sign_up_again(form: SignUp, key: uuid.UUID, place: Place) -> dict[str, Any]
     """Answer a sign-up whose reply was lost; who repeats it proves to be the same as at any sign-in."""
     with parts().database.transaction() as session:
         known = accounts.signed_up_with(session, key, form)
-        known_by = known_devices.recognise(session.connection(), form.email, place, parts().settings)
+        known_by = known_devices.recognise(session, form.email, place, parts().settings)
     try:
         with audit.failed_sign_ins(parts().database, known.id), parts().brakes.sign_in(form.email, place, known_by):
             account = accounts.authenticate(known, form.password, parts().passwords)

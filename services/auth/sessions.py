@@ -16,6 +16,7 @@ from services.auth.devices import Device, SessionEnd, is_live, take_push_token, 
 from services.auth.errors import SessionEnded, SessionNotFound
 from services.auth.models import SessionRow
 from services.auth.settings import Settings
+from shared.database import Statement
 
 SECRET_BYTES = 32
 
@@ -63,15 +64,15 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
     ended = _make_room(session, account_id, settings.sessions_per_person)
     previous_end = tell_previous_end(session, account_id, device)
     values = {
-        "account_id": account_id,
-        "secret": secrets.token_bytes(SECRET_BYTES),
-        "device_type": device.device_type,
-        "notification_device_id": device.notification_device_id,
-        "push_token_hash": device.push_token_hash,
+        "person": account_id,
+        "new_secret": secrets.token_bytes(SECRET_BYTES),
+        "type": device.device_type,
+        "push_token": device.notification_device_id,
+        "push_token_digest": device.push_token_hash,
         "absolute": timedelta(seconds=settings.refresh_absolute_lifetime),
         "idle": idle_lifetime(settings),
     }
-    row = session.connection().execute(_OPEN, values).one()
+    [row] = _OPEN.run(session, values)
     return Opened(Standing._make(row), ended, previous_end)
 
 
@@ -104,12 +105,12 @@ def end_one(session: Session, row_id: uuid.UUID, account_id: int) -> Sequence[uu
 
 def end_where(session: Session, condition: ColumnElement[bool], reason: str) -> Sequence[uuid.UUID]:
     """End all sessions that meet a condition and had not ended; their ids."""
-    return _end(session, _ending(condition), reason)
+    return _end(session, Statement(_ending(condition)), reason)
 
 
 def end_expired(session: Session, among: ColumnElement[bool]) -> None:
     """End those of some sessions that have expired, except for what somebody holds just now."""
-    _expire(session, _expiring(among))
+    _expire(session, Statement(_expiring(among)))
 
 
 def live_sessions(session: Session, account_id: int) -> Sequence[SessionRow]:
@@ -137,8 +138,8 @@ def _ending(condition: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
     )
 
 
-def _end(session: Session, ending: ReturningUpdate[uuid.UUID, int], reason: str, **values: int) -> Sequence[uuid.UUID]:
-    ended = session.connection().execute(ending, {"reason": reason, **values}).all()
+def _end(session: Session, ending: Statement, reason: str, **values: int) -> Sequence[uuid.UUID]:
+    ended = ending.run(session, {"reason": reason, **values}).fetchall()
     for session_id, account_id in ended:
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
     return [session_id for session_id, _ in ended]
@@ -156,8 +157,8 @@ def _expiring(among: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
     )
 
 
-def _expire(session: Session, expiring: ReturningUpdate[uuid.UUID, int], **values: int) -> None:
-    for session_id, account_id in session.connection().execute(expiring, values).all():
+def _expire(session: Session, expiring: Statement, **values: int) -> None:
+    for session_id, account_id in expiring.run(session, values):
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
 
 
@@ -165,21 +166,27 @@ def _make_room(session: Session, account_id: int, most: int) -> Sequence[uuid.UU
     return _end(session, _MAKE_ROOM, "limit", person=account_id, kept=most - 1)
 
 
-# Statements of signing in are made once, because making one costs more processor time than running it.
-_OPEN = (
+_OPEN = Statement(
     insert(SessionRow)
     .values(
+        account_id=bindparam("person"),
+        secret=bindparam("new_secret"),
+        device_type=bindparam("type"),
+        notification_device_id=bindparam("push_token"),
+        push_token_hash=bindparam("push_token_digest"),
         absolute_expires_at=whole_second() + bindparam("absolute", type_=Interval),
         idle_expires_at=whole_second() + bindparam("idle", type_=Interval),
     )
     .returning(*STANDING)
 )
-_EXPIRE = _expiring(SessionRow.account_id == bindparam("person"))
-_MAKE_ROOM = _ending(
-    SessionRow.id.in_(
-        select(SessionRow.id)
-        .where(SessionRow.account_id == bindparam("person"), is_live())
-        .order_by(SessionRow.last_used_at.desc())
-        .offset(bindparam("kept", type_=Integer))
+_EXPIRE = Statement(_expiring(SessionRow.account_id == bindparam("person")))
+_MAKE_ROOM = Statement(
+    _ending(
+        SessionRow.id.in_(
+            select(SessionRow.id)
+            .where(SessionRow.account_id == bindparam("person"), is_live())
+            .order_by(SessionRow.last_used_at.desc())
+            .offset(bindparam("kept", type_=Integer))
+        )
     )
 )
