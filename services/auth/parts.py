@@ -12,7 +12,7 @@ from services.auth.revocations import REDIS_SECONDS, Revocations
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
 from services.auth.sql_counters import SqlCounters
-from services.auth.tokens import Tokens
+from services.auth.tokens import OwnToken, Tokens
 from shared.database import Database
 from shared.redis_client import connect
 from shared.service_client import ServiceClient
@@ -51,7 +51,7 @@ def build_parts(settings: Settings) -> Parts:
         ),
         signing_keys=signing_keys,
         tokens=tokens,
-        users=ServiceClient(settings.users_url, lambda _: tokens.for_service(ROOM, "users", USERS_SCOPES).access_token),
+        users=ServiceClient(settings.users_url, OwnToken(tokens, signing_keys, ROOM, "users", USERS_SCOPES)),
         brakes=Brakes(Counters(RedisCounters(settings.redis_url), SqlCounters(database)), settings),
         revocations=Revocations(
             connect(settings.redis_url, answer_seconds=REDIS_SECONDS), settings.access_token_lifetime

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from shared.fields import epoch_seconds
 from shared.keys import ALGORITHM, TOKEN_TYPE
 
 SERVICE_TOKEN_LIFETIME = 10 * 60
+# For how long auth calls a service with the same token.
+OWN_TOKEN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,25 @@ class Tokens:
             algorithm=ALGORITHM,
             headers={"typ": TOKEN_TYPE, "kid": signer.kid},
         )
+
+
+class OwnToken:
+    """The token that auth itself calls another service with. Call it for one.
+
+    It is kept for OWN_TOKEN_SECONDS, because every sign-in asks users, but never longer than its key signs: who
+    retires a key wants none of its tokens to be taken.
+    """
+
+    def __init__(self, tokens: Tokens, keys: SigningKeys, name: str, audience: str, scopes: tuple[str, ...]) -> None:
+        self._keys = keys
+        self._make: Callable[[], str] = lambda: tokens.for_service(name, audience, scopes).access_token
+        self._kept = ("", 0.0, "")
+
+    def __call__(self, _seconds: float) -> str:
+        """A token, at once. Raises Unavailable while there is no signing key."""
+        kid = self._keys.signer().kid
+        kept_kid, until, token = self._kept
+        if kid != kept_kid or time.monotonic() >= until:
+            token = self._make()
+            self._kept = (kid, time.monotonic() + OWN_TOKEN_SECONDS, token)
+        return token

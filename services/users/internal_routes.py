@@ -6,7 +6,7 @@ from typing import Any
 from services.users import profiles
 from services.users.models import Profile
 from services.users.parts import parts
-from services.users.profiles import AccountNews
+from services.users.profiles import AccountNews, Shown
 from services.users.routes import PROFILE_EXAMPLE
 from services.users.schemas import AccountNewsForm, InternalProfile, ProfileQuery
 from shared.blueprint import Blueprint
@@ -29,7 +29,7 @@ def keep_profile(form: dict[str, Any], account_id: int) -> Profile:
 @service("profiles:read")
 @blueprint.arguments(ProfileQuery, location="query")
 @blueprint.answers(200, InternalProfile, "Profiles fetched successfully", example=[PROFILE_EXAMPLE], many=True)
-def show_profiles(query: dict[str, list[int]]) -> Sequence[Profile]:
+def show_profiles(query: dict[str, list[int]]) -> Sequence[Shown]:
     """Show the profiles that exist of the given ids."""
-    with parts().database.transaction() as session:
-        return profiles.find_many(session, query["ids"])
+    with parts().database.statements() as connection:
+        return profiles.find_many(connection, query["ids"])

@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.users.errors import ProfileChanged, ProfileOnItsWay, UserNotFound
 from services.users.models import Profile
+from shared.database import Driver, Statement
 
 GREATEST_ID = 2**63 - 1
 
@@ -22,6 +24,33 @@ class AccountNews:
     name: str | None
     phone: str | None
     version: int
+
+
+class Shown(NamedTuple):
+    """What other services may know of a profile."""
+
+    id: int
+    email: str
+    name: str | None
+    phone: str | None
+    profile_image: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+_FIND_MANY = Statement(
+    select(
+        Profile.id,
+        Profile.email,
+        Profile.name,
+        Profile.phone,
+        Profile.profile_image,
+        Profile.created_at,
+        Profile.updated_at,
+    )
+    .where(Profile.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+    .order_by(Profile.id)
+)
 
 
 def keep(session: Session, account_id: int, news: AccountNews) -> Profile:
@@ -58,10 +87,10 @@ def find(session: Session, account_id: int) -> Profile:
     return profile
 
 
-def find_many(session: Session, account_ids: Collection[int]) -> Sequence[Profile]:
-    """The profiles that exist of these, by id."""
+def find_many(connection: Driver, account_ids: Collection[int]) -> Sequence[Shown]:
+    """The profiles that exist of these, by id. Every sign-in asks for one."""
     wanted = [account_id for account_id in account_ids if account_id <= GREATEST_ID]
-    return session.scalars(select(Profile).where(Profile.id.in_(wanted)).order_by(Profile.id)).all()
+    return [Shown._make(row) for row in _FIND_MANY.run(connection, {"ids": wanted})]
 
 
 def find_own(session: Session, account_id: int) -> Profile:

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tools.stack import Stack
 
 CONNECTIONS = 4
-BACKEND = text("SELECT pg_backend_pid()")
+BACKEND = "SELECT pg_backend_pid()"
 END_OTHERS = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'to be ended'
@@ -50,11 +50,35 @@ def test_a_word_from_the_server_that_is_not_its_last_costs_no_connection(
     database: Database, auth_sql: psycopg.Connection
 ) -> None:
     with database.statements() as connection:
-        connection.execute(text("LISTEN word"))
-        backend = connection.scalar(BACKEND)
+        connection.execute("LISTEN word")
+        backend = connection.execute(BACKEND).fetchone()
     auth_sql.execute("NOTIFY word")
     with database.statements() as connection:
-        assert connection.scalar(BACKEND) == backend
+        assert connection.execute(BACKEND).fetchone() == backend
+
+
+def test_a_connection_that_ends_between_two_statements_is_an_unavailable_database_once(
+    database: Database, auth_sql: psycopg.Connection
+) -> None:
+    def ask_before_and_after() -> None:
+        with database.statements() as connection:
+            connection.execute(BACKEND)
+            auth_sql.execute(END_OTHERS)
+            connection.execute(BACKEND)
+
+    with pytest.raises(Unavailable):
+        ask_before_and_after()
+    assert database.answers()
+
+
+def test_what_was_used_for_single_statements_is_good_for_a_transaction_again(stack: Stack) -> None:
+    database = Database(stack.database_url("auth"), connections=1)
+    with pytest.raises(psycopg.errors.DivisionByZero), database.statements() as connection:
+        connection.execute("SELECT 1 / 0")
+    with database.transaction() as session:
+        first, second = (session.scalar(text("SELECT pg_current_xact_id()::text")) for _ in range(2))
+    assert first == second
+    database.engine.dispose()
 
 
 def test_an_idle_connection_whose_server_vanished_silently_is_asked_first(

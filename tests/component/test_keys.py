@@ -11,6 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from services.auth.parts import build_parts
+from services.auth.settings import Settings
+from services.auth.tokens import OwnToken
 from tests.support.command import Operator
 from tests.support.forger import Forger
 from tests.support.http import Api
@@ -217,3 +220,15 @@ def test_what_happened_to_keys_is_remembered(operator: Operator, sql: psycopg.Co
     operator.do("keys", "retire", kid)
     events = sql.execute("SELECT event FROM audit_events WHERE details->>'kid' = %s ORDER BY id", (kid,)).fetchall()
     assert events == [("key_rotated",), ("key_retired",)]
+
+
+def test_auth_itself_calls_with_one_token_for_a_while_and_with_none_of_a_retired_key(
+    own_stack: Stack, gateway: Api, operator: Operator
+) -> None:
+    parts = build_parts(Settings.read(own_stack.environment("auth")))
+    own_token = OwnToken(parts.tokens, parts.signing_keys, "auth", "users", ("profiles:read",))
+    retired = kid_of(own_token())
+    assert own_token() == own_token()
+    new = rotated(operator, gateway)
+    operator.do("keys", "retire", retired)
+    eventually(lambda: kid_of(own_token()) == new)

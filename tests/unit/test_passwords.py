@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import bcrypt
@@ -168,22 +169,35 @@ def test_an_unknown_email_takes_the_work_of_a_wrong_password(
     assert costs == [["", "argon2id", "v=19", "m=8192,t=1,p=1"]] * 3
 
 
-def test_past_slots_and_queue_a_password_is_refused_at_once(busy: tuple[Passwords, Busy]) -> None:
+def sign_in(passwords: Passwords) -> str:
+    with passwords.place():
+        return passwords.hash("mine")
+
+
+def test_past_slots_and_queue_a_sign_in_is_refused_at_once(busy: tuple[Passwords, Busy]) -> None:
     passwords, hasher = busy
     with ThreadPoolExecutor(3) as threads:
-        turns = [threads.submit(passwords.hash, "first"), threads.submit(passwords.hash, "second")]
+        turns = [threads.submit(sign_in, passwords) for _ in range(3)]
         assert hasher.begun.acquire(timeout=20)
         assert hasher.begun.acquire(timeout=20)
-        turns.append(threads.submit(passwords.hash, "waits"))
-        _wait_until_full(passwords)
+        eventually(lambda: free_places(passwords) == 0)
         with pytest.raises(Unavailable) as refused:
-            passwords.hash("one too many")
+            sign_in(passwords)
         assert 1 <= int(refused.value.headers["Retry-After"]) <= 5
         # The third has a place and no slot.
         assert not hasher.begun.acquire(blocking=False)
         hasher.released.set()
-        assert [turn.result(20) for turn in turns] == ["hash of first", "hash of second", "hash of waits"]
-    assert passwords.hash("again") == "hash of again"
+        assert [turn.result(20) for turn in turns] == ["hash of mine"] * 3
+    assert sign_in(passwords) == "hash of mine"
+
+
+def test_a_place_is_held_before_and_after_the_hash_too(passwords: Passwords) -> None:
+    with ExitStack() as others:
+        for _ in range(4):
+            others.enter_context(passwords.place())
+        with pytest.raises(Unavailable), passwords.place():
+            pass
+    assert free_places(passwords) == 4
 
 
 def test_who_waits_too_long_is_refused_and_gives_the_place_back(
@@ -193,18 +207,13 @@ def test_who_waits_too_long_is_refused_and_gives_the_place_back(
     monkeypatch.setattr("services.auth.passwords._WAIT_SECONDS", 0.01)
     for _ in range(3):
         with pytest.raises(Unavailable, match="in time"):
-            passwords.hash("slow")
+            sign_in(passwords)
+    assert free_places(passwords) == 3
     hasher.released.set()
     monkeypatch.undo()
-    _wait_until_free(passwords, 3)
-    assert passwords.hash("again") == "hash of again"
+    assert sign_in(passwords) == "hash of mine"
 
 
-def _wait_until_full(passwords: Passwords) -> None:
+def free_places(passwords: Passwords) -> int:
     places: Any = passwords._places
-    eventually(lambda: places._value == 0)
-
-
-def _wait_until_free(passwords: Passwords, count: int) -> None:
-    places: Any = passwords._places
-    eventually(lambda: places._value == count)
+    return int(places._value)
