@@ -14,12 +14,12 @@ brakes_without_redis = gauge(
 )
 
 hashing_places = gauge(
-    "latchkey_hashing_places", "Passwords that may be hashed or wait for it at once", over_workers="sum"
+    "latchkey_hashing_places", "Sign-ins and sign-ups that may be under way at once", over_workers="sum"
 )
 hashing_under_way = gauge(
-    "latchkey_hashing_under_way", "Passwords that are hashed or wait for it now", over_workers="sum"
+    "latchkey_hashing_under_way", "Sign-ins and sign-ups that are under way now", over_workers="sum"
 )
-hashing_refused = counter("latchkey_hashing_refused", "Passwords that were refused because all places were taken")
+hashing_refused = counter("latchkey_hashing_refused", "Sign-ins and sign-ups refused because all places were taken")
 hashing_seconds = histogram(
     "latchkey_hashing_duration_seconds", "From asking for a hash to having it, the wait for a slot included"
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.support.crowd import auth_with
@@ -102,3 +103,25 @@ def test_the_time_that_is_left_travels_on_from_service_to_service_and_only_shrin
             auth.post("/v1/auth/login", phone.credentials)
     through_the_gateway, at_once = deadlines(users_service)
     assert 0 < through_the_gateway < seconds * 1000 < at_once
+
+
+def test_a_sign_in_that_waits_for_the_database_keeps_its_place_and_refreshes_go_on(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, phone: Phone, auth_sql: psycopg.Connection
+) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    one_place = {"HASHING_SLOTS": "1", "HASHING_QUEUE": "0"}
+    with (
+        auth_with(stack, tmp_path_factory, **one_place) as auth,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(stack.database_url("auth")) as holder,
+    ):
+        holder.execute("SELECT FROM accounts WHERE email = %s FOR UPDATE", [phone.email])
+        first = pool.submit(auth.post, "/v1/auth/login", phone.credentials)
+        eventually(lambda: auth_sql.execute(waiting).fetchone() != (0,))
+        second = auth.post("/v1/auth/login", phone.credentials)
+        refreshed = auth.post("/v1/auth/refresh", {"refresh_token": phone.refresh_token})
+        holder.rollback()
+        assert (second.status, second.error_code) == (503, "SRV_503")
+        assert refreshed.status == 200
+        assert first.result().status == 200
+        assert auth.post("/v1/auth/login", phone.credentials).status == 200
