@@ -120,6 +120,8 @@ def test_a_sign_in_that_waits_for_the_database_keeps_its_place_and_refreshes_go_
         eventually(lambda: auth_sql.execute(waiting).fetchone() != (0,))
         second = auth.post("/v1/auth/login", phone.credentials)
         refreshed = auth.post("/v1/auth/refresh", {"refresh_token": phone.refresh_token})
+        # Who waits for the lock is refused as well, but not before the first gives up.
+        assert not first.done()
         holder.rollback()
         assert (second.status, second.error_code) == (503, "SRV_503")
         assert refreshed.status == 200
