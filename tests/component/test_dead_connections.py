@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import psycopg
@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
 
 from shared import connection_check
-from shared.database import Database
+from shared.database import Database, Statement
 from shared.errors import Unavailable
 from tests.support.waiting import eventually
 from tools.stack import Stack
@@ -138,13 +138,34 @@ class Forwarder:
         source.close()
 
 
-def test_a_connection_to_a_server_that_became_read_only_is_given_up(stack: Stack) -> None:
+NOTHING = "UPDATE accounts SET email = email WHERE false"
+
+
+def by_sqlalchemy(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text(NOTHING))
+
+
+def by_a_statement_in_a_transaction(database: Database) -> None:
+    with database.transaction() as session:
+        Statement(text(NOTHING)).run(session, {})
+
+
+def by_a_statement_alone(database: Database) -> None:
+    with database.statements() as driver:
+        Statement(text(NOTHING)).run(driver, {})
+
+
+@pytest.mark.parametrize("change", [by_sqlalchemy, by_a_statement_in_a_transaction, by_a_statement_alone])
+def test_a_connection_to_a_server_that_became_read_only_is_given_up(
+    stack: Stack, change: Callable[[Database], None]
+) -> None:
     database = Database(stack.database_url("auth"), connections=1)
-    with database.statements() as connection:
-        demoted = connection.scalar(BACKEND)
-        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-    with pytest.raises(Unavailable), database.transaction() as session:
-        session.execute(text("UPDATE accounts SET email = email WHERE false"))
-    with database.statements() as connection:
-        assert connection.scalar(BACKEND) != demoted
+    with database.statements() as driver:
+        demoted = driver.info.backend_pid
+        driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(Unavailable):
+        change(database)
+    with database.statements() as driver:
+        assert driver.info.backend_pid != demoted
     database.engine.dispose()

@@ -227,8 +227,8 @@ def test_auth_itself_calls_with_one_token_for_a_while_and_with_none_of_a_retired
 ) -> None:
     parts = build_parts(Settings.read(own_stack.environment("auth")))
     own_token = OwnToken(parts.tokens, parts.signing_keys, "auth", "users", ("profiles:read",))
-    retired = kid_of(own_token())
-    assert own_token() == own_token()
+    retired = kid_of(own_token(1))
+    assert own_token(1) == own_token(1)
     new = rotated(operator, gateway)
     operator.do("keys", "retire", retired)
-    eventually(lambda: kid_of(own_token()) == new)
+    eventually(lambda: kid_of(own_token(1)) == new)

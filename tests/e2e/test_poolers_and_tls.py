@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
 from services.auth import migrations
-from shared.database import STATEMENT_TIMEOUT_MS, Database
+from shared.database import STATEMENT_TIMEOUT_MS, Database, Statement
 from shared.errors import Unavailable
 from shared.migrations import migrate
 from shared.redis_client import connect as connect_redis
@@ -70,12 +70,14 @@ def test_a_crowd_signs_up_and_refreshes_over_two_connections(stack: Stack, poole
 def test_the_limits_hold_for_every_transaction_behind_the_pooler(pooled: str, own_options: str) -> None:
     url = pooled if own_options == "are ignored" else f"{pooled}&options="
     database = Database(url, connections=4)
-    question = text(
-        "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('timezone')"
+    question = Statement(
+        text(
+            "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('timezone')"
+        )
     )
     for ask in (database.statements, database.transaction):
         with ask() as one:
-            assert tuple(one.execute(question).one()) == ("4s", "3s", "UTC")
+            assert question.run(one, {}).fetchone() == ("4s", "3s", "UTC")
     since = time.monotonic()
     with pytest.raises(Unavailable), database.transaction() as session:
         session.execute(text("SELECT pg_sleep(20)"))
