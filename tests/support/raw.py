@@ -44,6 +44,16 @@ def talk(api: Api, request: bytes, *, hang_up: bool = False) -> bytes:
         return received
 
 
+def first_answer(api: Api, request: bytes, method: str = "GET") -> Answer:
+    """The answer to `request` as soon as it is whole, for servers that then go on waiting for the rest of a body."""
+    parts = urlsplit(api.base_url)
+    with closing(_connected(parts.hostname or "", parts.port or 443, secure=parts.scheme == "https")) as connection:
+        connection.sendall(request)
+        response = HTTPResponse(connection, method=method)
+        response.begin()
+        return Answer(response.status, HTTPHeaderDict(response.getheaders()), response.read())
+
+
 def _connected(host: str, port: int, *, secure: bool) -> socket.socket:
     plain = socket.create_connection((host, port), timeout=ANSWER_SECONDS)
     return ssl.create_default_context().wrap_socket(plain, server_hostname=host) if secure else plain
