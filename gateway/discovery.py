@@ -1,7 +1,6 @@
 """Finds the replicas of a service and asks each whether it is ready, in the background: no request waits for a name."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from socket import SOCK_STREAM
 from urllib.parse import SplitResult
 
@@ -10,6 +9,7 @@ import structlog
 from gevent import socket
 
 from gateway.replicas import IDLE_SECONDS, Address, Health, NotConnected, Replica, Replicas
+from shared.addresses import is_address
 
 # Docker's records live 600 s, so nobody's idea of how long an answer is good is asked.
 RESOLVE_SECONDS = 1.0
@@ -53,7 +53,7 @@ class Discovery:
         )
         self._reason = ""
         self.found = False
-        self._is_fixed = _is_address(self._host)
+        self._is_fixed = is_address(self._host)
         if self._is_fixed:
             replicas.be(addresses_of(self._host, self._port))
 
@@ -114,12 +114,3 @@ class Discovery:
         status = line[9:12]
         answered = line.startswith(b"HTTP/1.") and status.isdigit() and status < b"500"
         return Health.READY if answered else Health.NOT_READY
-
-
-def _is_address(host: str) -> bool:
-    """Whether a URL's host is an IP address, which nobody has to resolve."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -36,7 +36,7 @@ class Addresses:
         self._host = host
         self._port = port
         self._resolve = resolve
-        self._is_fixed = _is_address(host)
+        self._is_fixed = is_address(host)
         self._known = {host} if self._is_fixed else set()
         self._looked_up_at = float("-inf")
         self._lock = threading.Lock()
@@ -80,7 +80,8 @@ class Addresses:
             answered.set()
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether this is no name, but an IP address already."""
     try:
         ip_address(host)
     except ValueError:
