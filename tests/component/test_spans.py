@@ -36,7 +36,7 @@ def exporter() -> Iterator[InMemorySpanExporter]:
 
 
 @pytest.fixture
-def app(stack: Stack, exporter: InMemorySpanExporter) -> Flask:
+def app(stack: Stack, exporter: InMemorySpanExporter) -> Iterator[Flask]:
     app = create_app("users", budget=5, max_json_depth=MAX_DEPTH)
     database = Database(stack.database_url("users"), connections=1)
     away = ServiceClient("http://127.0.0.1:9")
@@ -58,7 +58,10 @@ def app(stack: Stack, exporter: InMemorySpanExporter) -> Flask:
             session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         raise ValueError("SESAME")
 
-    return app
+    yield app
+    # These requests are served by the thread of the tests, where nobody else's calls are for them.
+    current_trace.set(None)
+    database.engine.dispose()
 
 
 def spans_of(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
