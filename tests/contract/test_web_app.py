@@ -44,7 +44,7 @@ class _Page(BaseHTTPRequestHandler):
 def site() -> Iterator[str]:
     """A web server with an origin of its own."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

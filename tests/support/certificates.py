@@ -55,7 +55,7 @@ def secured_server(certificate: Path) -> Iterator[tuple[str, int]]:
     context.load_cert_chain(certificate)
     with HTTPServer(("127.0.0.1", 0), _Enveloped) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield "127.0.0.1", server.server_port
         server.shutdown()
