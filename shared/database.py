@@ -141,7 +141,7 @@ class Statement:
     """
 
     def __init__(self, made: ClauseElement) -> None:
-        compiled = made.compile(dialect=_DIALECT)
+        compiled = made.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self._text = str(compiled)
         self._constants = compiled.params
 

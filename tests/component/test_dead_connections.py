@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import text
+from sqlalchemy import Integer, column, func, select, text
 
 from shared import connection_check
 from shared.database import Database, Statement
@@ -168,4 +168,13 @@ def test_a_connection_to_a_server_that_became_read_only_is_given_up(
         change(database)
     with database.statements() as driver:
         assert driver.info.backend_pid != demoted
+    database.engine.dispose()
+
+
+def test_a_statement_may_ask_for_one_of_several_values(stack: Stack) -> None:
+    database = Database(stack.database_url("auth"), connections=1)
+    number = column("number", Integer)
+    numbers = select(number).select_from(func.generate_series(1, 5).alias("number")).where(number.in_([2, 4]))
+    with database.statements() as driver:
+        assert Statement(numbers).run(driver, {}).fetchall() == [(2,), (4,)]
     database.engine.dispose()
