@@ -14,6 +14,7 @@ import pytest
 from services.auth.parts import build_parts
 from services.auth.settings import Settings
 from services.auth.tokens import OwnToken
+from shared import keys
 from tests.support.command import Operator
 from tests.support.forger import Forger
 from tests.support.http import Api
@@ -24,7 +25,8 @@ from tests.support.settings import UNLIMITED
 from tests.support.waiting import eventually
 from tools.stack import Ports, Stack
 
-LEAD_SECONDS = 4
+# The services ask for keys once a minute, and for one that a token brings at most once in UNKNOWN_KEY_PAUSE.
+LEAD_SECONDS = keys.UNKNOWN_KEY_PAUSE + 2
 LEARNING_SECONDS = 10
 # Longer than the longest token lives, and everything that is added to be sure.
 LONG_AGO = "UPDATE signing_keys SET signs_from = signs_from - interval '1 hour' WHERE signs_from <= now()"
@@ -92,7 +94,7 @@ def signing(operator: Operator) -> str:
 
 def wait_until_it_signs(gateway: Api, kid: str) -> None:
     phone = Phone(gateway).sign_up()
-    eventually(lambda: kid_of(phone.refresh().data["access_token"]) == kid)
+    eventually(lambda: kid_of(phone.refresh().data["access_token"]) == kid, seconds=LEAD_SECONDS + 20)
 
 
 def rotated(operator: Operator, gateway: Api) -> str:
