@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None, resolve: Resolve = addresses_of
     tracing.start("gateway")
     settings = settings or settings_or_exit(Settings.read)
     keys = KeySet(fetch_jwks(f"{settings.service_urls['auth']}/.well-known/jwks.json"))
-    revoked = RevokedSessions(settings.redis_url, settings.access_token_lifetime)
+    revoked = RevokedSessions(settings.redis_url, settings.ended_sessions_kept)
     upstreams = {
         name: Upstream(
             name, url, connections=settings.connections_per_service, max_answer=settings.max_answer, resolve=resolve

@@ -22,16 +22,16 @@ log = structlog.get_logger(__name__)
 
 
 class RevokedSessions:
-    """The ids of sessions that ended within the last `lifetime` seconds; older access tokens have expired anyway.
+    """The ids of sessions that ended within the last `kept` seconds; older access tokens have expired anyway.
 
-    A stream, not pub/sub, so that a reconnect misses nothing; on start it is read back over one lifetime.
+    A stream, not pub/sub, so that a reconnect misses nothing; on start it is read back over that time.
     """
 
-    def __init__(self, redis_url: str, lifetime: int) -> None:
+    def __init__(self, redis_url: str, kept: int) -> None:
         self._redis = connect(
             redis_url, answer_seconds=_READ_SECONDS, connect_seconds=_CONNECT_SECONDS, decode_responses=True
         )
-        self._lifetime = lifetime
+        self._kept = kept
         self._forget_at: dict[str, float] = {}
         self._position = self._beginning
         self._caught_up = False
@@ -70,7 +70,7 @@ class RevokedSessions:
 
     @property
     def _beginning(self) -> str:
-        return f"{int((time.time() - self._lifetime) * 1000)}-0"
+        return f"{int((time.time() - self._kept) * 1000)}-0"
 
     def _follow_for_ever(self) -> None:
         while True:
@@ -103,7 +103,7 @@ class RevokedSessions:
                 self._position = position
                 ended_at = int(position.partition("-")[0]) / 1000
                 if session_id := fields.get("sid"):
-                    self._forget_at[session_id] = ended_at + self._lifetime
+                    self._forget_at[session_id] = ended_at + self._kept
 
     def _forget_old(self) -> None:
         now = time.time()

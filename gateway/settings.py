@@ -29,6 +29,7 @@ class Settings:
     redis_url: str
     token_issuer: str
     access_token_lifetime: int
+    clock_margin: int
     trusted_hops: int
     allowed_origins: tuple[str, ...]
     network_limit: Rule
@@ -49,6 +50,7 @@ class Settings:
                 redis_url=environment.url("REDIS_URL", *redis_client.SCHEMES, problem_of=redis_client.problem_of),
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=24 * HOUR),
+                clock_margin=environment.integer("CLOCK_MARGIN", 15 * 60, low=0, high=24 * HOUR),
                 trusted_hops=environment.integer("TRUSTED_HOPS", 0, low=0, high=10),
                 allowed_origins=_origins(environment),
                 network_limit=Rule(
@@ -68,6 +70,11 @@ class Settings:
                 deadline_seconds=environment.integer("DEADLINE_SECONDS", 10, low=1, high=300),
                 envelope_check_every=environment.integer("ENVELOPE_CHECK_EVERY", 100, low=1, high=1_000_000),
             )
+
+    @property
+    def ended_sessions_kept(self) -> int:
+        """For how many seconds it is told that a session has ended: until its access tokens expired on every clock."""
+        return self.access_token_lifetime + self.clock_margin
 
 
 def _origins(environment: Environment) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def build_parts(settings: Settings) -> Parts:
         users=ServiceClient(settings.users_url, OwnToken(tokens, signing_keys, ROOM, "users", USERS_SCOPES)),
         brakes=Brakes(Counters(RedisCounters(settings.redis_url), SqlCounters(database)), settings),
         revocations=Revocations(
-            connect(settings.redis_url, answer_seconds=REDIS_SECONDS), settings.access_token_lifetime
+            connect(settings.redis_url, answer_seconds=REDIS_SECONDS), settings.ended_sessions_kept
         ),
     )
 

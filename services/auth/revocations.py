@@ -22,11 +22,11 @@ log = structlog.get_logger(__name__)
 
 
 class Revocations:
-    """The stream of ended sessions. An entry is of use for `lifetime` seconds, an access token's; older ones go."""
+    """The stream of ended sessions. An entry is of use for `kept` seconds; older ones go."""
 
-    def __init__(self, client: redis.Redis, lifetime: int) -> None:
+    def __init__(self, client: redis.Redis, kept: int) -> None:
         self._redis = client
-        self._lifetime = lifetime
+        self._kept = kept
 
     def publish(self, session_ids: Iterable[uuid.UUID]) -> None:
         """Announce ended sessions at once; when Redis is away, the worker does it when it is back."""
@@ -37,7 +37,7 @@ class Revocations:
 
     def write(self, session_ids: Iterable[uuid.UUID]) -> Any:
         """Announce ended sessions; the place of the last one in the stream. Raises redis.RedisError."""
-        oldest = int((time.time() - self._lifetime) * 1000)
+        oldest = int((time.time() - self._kept) * 1000)
         place = None
         for session_id in session_ids:
             place = self._redis.xadd(REVOCATIONS, {"sid": str(session_id)}, minid=oldest, approximate=True)
@@ -64,10 +64,10 @@ class RevocationRepeater:
     emptied, or a replica took over that had not got the newest entries: the last one from here is missing then.
     """
 
-    def __init__(self, database: Database, revocations: Revocations, lifetime: int) -> None:
+    def __init__(self, database: Database, revocations: Revocations, kept: int) -> None:
         self._database = database
         self._revocations = revocations
-        self._lifetime = timedelta(seconds=lifetime)
+        self._kept = timedelta(seconds=kept)
         self._known: dict[uuid.UUID, datetime] = {}
         self._newest: Any = None
 
@@ -79,7 +79,7 @@ class RevocationRepeater:
             self._newest = None
         since = max(self._known.values()) - _OVERLAP if self._known else None
         with self._database.transaction() as session:
-            oldest = func.now() - self._lifetime
+            oldest = func.now() - self._kept
             statement = select(SessionRow.id, SessionRow.ended_at).where(SessionRow.ended_at > (since or oldest))
             ended = {row_id: ended_at for row_id, ended_at in session.execute(statement) if ended_at is not None}
         new = ended.keys() - self._known.keys()

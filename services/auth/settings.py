@@ -38,6 +38,7 @@ class Settings:
     token_issuer: str
     service_clients: Mapping[str, ServiceClientEntry]
     access_token_lifetime: int
+    clock_margin: int
     refresh_idle_lifetime: int
     refresh_absolute_lifetime: int
     refresh_grace: int
@@ -81,6 +82,7 @@ class Settings:
                 token_issuer=environment.text("TOKEN_ISSUER", "latchkey"),
                 service_clients=_service_clients(environment),
                 access_token_lifetime=environment.integer("ACCESS_TOKEN_LIFETIME", 15 * 60, low=1, high=DAY),
+                clock_margin=environment.integer("CLOCK_MARGIN", 15 * 60, low=0, high=DAY),
                 refresh_idle_lifetime=environment.integer("REFRESH_IDLE_LIFETIME", 30 * DAY, low=1, high=year),
                 refresh_absolute_lifetime=environment.integer("REFRESH_ABSOLUTE_LIFETIME", 180 * DAY, low=1, high=year),
                 refresh_grace=environment.integer("REFRESH_GRACE", 60, low=0, high=DAY),
@@ -112,6 +114,11 @@ class Settings:
                 heartbeat_file=environment.text("HEARTBEAT_FILE", ""),
                 metrics_bind=environment.text("METRICS_BIND", ""),
             )
+
+    @property
+    def ended_sessions_kept(self) -> int:
+        """For how many seconds it is told that a session has ended: until its access tokens expired on every clock."""
+        return self.access_token_lifetime + self.clock_margin
 
 
 def _threads_and_hashing(environment: Environment) -> tuple[int, int, int]:

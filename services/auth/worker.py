@@ -32,7 +32,7 @@ def run(parts: Parts) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     confirmations = Confirmations(parts.database, connect(parts.settings.redis_url, answer_seconds=REDIS_SECONDS))
-    repeater = RevocationRepeater(parts.database, parts.revocations, parts.settings.access_token_lifetime)
+    repeater = RevocationRepeater(parts.database, parts.revocations, parts.settings.ended_sessions_kept)
     jobs: dict[str, Callable[[], int]] = {
         "outbox": lambda: outbox.deliver_due(parts.database, parts.users),
         "confirmations": confirmations.take,

@@ -113,7 +113,7 @@ def test_an_ended_session_is_among_those_remembered(figures: Scraper, phone: Pho
 
 def test_an_ended_session_is_forgotten_when_its_tokens_have_expired(stack: Stack, log_path: Path, phone: Phone) -> None:
     address = f"127.0.0.1:{free_port()}"
-    short = {"METRICS_BIND": address, "ACCESS_TOKEN_LIFETIME": "10"}
+    short = {"METRICS_BIND": address, "ACCESS_TOKEN_LIFETIME": "8", "CLOCK_MARGIN": "2"}
     with gateway_process(stack.environment("gateway"), log_path, **short):
         figures = Scraper(address)
         assert phone.log_out().status == 200
