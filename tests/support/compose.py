@@ -131,9 +131,9 @@ def need_compose() -> None:
         pytest.skip(reason)
 
 
-def docker(*arguments: str) -> str:
+def docker(*arguments: str, seconds: float = _COMMAND_SECONDS) -> str:
     """The output of a command of the engine."""
-    return _output(_run(["docker", *arguments], {}, _COMMAND_SECONDS))
+    return _output(_run(["docker", *arguments], {}, seconds))
 
 
 @cache
