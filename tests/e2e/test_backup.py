@@ -1,5 +1,7 @@
 """What `make backup` writes, `make restore` brings back; and it never makes anything worse."""
 
+import hashlib
+import io
 import os
 import shutil
 import stat
@@ -21,9 +23,12 @@ from tools.stack import Ports, Stack
 SECONDS = 120
 # Stands in for `env`, and lets somebody sign up between the two copies.
 HOLD = """#!/bin/sh
-case "$*" in *pg_dump*latchkey_auth*)
-  : >"$0.reached"
-  while [ ! -e "$0.go" ]; do sleep 0.05; done ;;
+case "$*" in *pg_dump*)
+  if [ -e "$0.first" ]; then
+    : >"$0.reached"
+    while [ ! -e "$0.go" ]; do sleep 0.05; done
+  fi
+  : >"$0.first" ;;
 esac
 exec env "$@"
 """
@@ -175,9 +180,29 @@ def _foreign(_whole: Path, broken: Path) -> None:
         archive.add(ROOT / "README.md", "README.md")
 
 
+def _of_another_release(whole: Path, broken: Path) -> None:
+    with tarfile.open(whole) as archive:
+        parts = {name: archive.extractfile(name) for name in archive.getnames()}
+        contents = {name: part.read() for name, part in parts.items() if part}
+    about = contents["about"]
+    contents["about"] = about.replace(b"latchkey-backup 1", b"latchkey-backup 2")
+    right, changed = (hashlib.sha256(each).hexdigest().encode() for each in (about, contents["about"]))
+    contents["sums"] = contents["sums"].replace(right, changed)
+    with tarfile.open(broken, "w") as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
-    [(_cut, "is no backup of Latchkey"), (_turn_a_bit, "is damaged"), (_foreign, "is no backup of Latchkey")],
+    [
+        (_cut, "is no backup of Latchkey"),
+        (_turn_a_bit, "is damaged"),
+        (_foreign, "is no backup of Latchkey"),
+        (_of_another_release, 'it is no "latchkey-backup 1"'),
+    ],
 )
 def test_a_file_that_is_not_whole_is_refused_before_anything_is_touched(
     saved: Saved, empty: Path, tmp_path: Path, spoil: Callable[[Path, Path], None], sentence: str
@@ -187,6 +212,17 @@ def test_a_file_that_is_not_whole_is_refused_before_anything_is_touched(
     refused = run("restore", "--overwrite", broken, data_dir=empty)
     assert refused.returncode == 1
     assert sentence in refused.stderr
+
+
+def test_without_the_keys_nothing_is_written(tmp_path: Path) -> None:
+    # Neither the environment nor Compose knows them.
+    nothing = {"PATH": os.environ["PATH"], "IN_POSTGRES": "true", "COMPOSE": "false"}
+    refused = subprocess.run(
+        ["sh", "deploy/backup", tmp_path / "none"],
+        cwd=ROOT, env=nothing, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert (refused.returncode, refused.stderr) == (1, "KEY_ENCRYPTION_KEY is not known: is there a .env?\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_installations_keys_are_named(saved: Saved, empty: Path) -> None:
