@@ -122,7 +122,9 @@ def _answer(status: int, message: str, data: Any, headers: Mapping[str, str]) ->
     response = envelope_response(success(message, data, language()), status)
     response.headers.update(headers)
     # Only If-None-Match is answered here (RFC 9110 section 13.1.2); If-Match is for views that change something.
-    if request.method in ("GET", "HEAD") and request.if_none_match.contains_raw(headers.get("ETag", "")):
+    # What has no tag is not the one that an empty tag names.
+    tag, known = headers.get("ETag"), request.if_none_match
+    if request.method in ("GET", "HEAD") and (known.contains_raw(tag) if tag else known.star_tag):
         response.status_code = 304
         response.set_data(b"")
     return response

@@ -91,4 +91,5 @@ def _if_match() -> list[int] | None:
     tags = request.if_match
     if "If-Match" not in request.headers or tags.star_tag:
         return None
-    return [int(tag) for tag in tags.as_set() if tag.isascii() and tag.isdigit() and len(tag) < 19]
+    # An empty tag is None here.
+    return [int(tag) for tag in tags.as_set() if tag and tag.isascii() and tag.isdigit() and len(tag) < 19]

@@ -105,6 +105,11 @@ def test_the_entity_tag_changes_with_the_profile_only(phone: Phone) -> None:
     assert phone.get("/v1/users/me", **{"If-None-Match": first}).status == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/users/me", "/v1/auth/sessions"])
+def test_an_empty_tag_is_the_tag_of_nothing(reader: Phone, path: str) -> None:
+    assert reader.get(path, **{"If-None-Match": '""'}).status == 200
+
+
 def test_a_change_that_was_made_for_an_older_profile_is_refused(phone: Phone) -> None:
     tag = phone.get("/v1/users/me").headers["ETag"]
     assert phone.send("PATCH", "/v1/users/me", {"name": "Jane Doe"}, **{"If-Match": tag}).status == 200
@@ -120,7 +125,10 @@ def test_a_change_that_was_made_for_an_older_profile_is_refused(phone: Phone) ->
 
 @pytest.mark.parametrize(
     ("if_match", "status"),
-    [("*", 200), ("TAG", 200), ('"x", TAG', 200), ('"x"', 409), ("W/TAG", 409), ('"999999"', 409)],
+    [
+        *(("*", 200), ("TAG", 200), ('"x", TAG', 200), ('"", TAG', 200)),
+        *(('"x"', 409), ("W/TAG", 409), ('"999999"', 409), ('""', 409)),
+    ],
 )
 def test_if_match_is_read_as_http_means_it(reader: Phone, if_match: str, status: int) -> None:
     if_match = if_match.replace("TAG", reader.get("/v1/users/me").headers["ETag"])
