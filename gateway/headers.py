@@ -51,7 +51,8 @@ def onward(environ: Mapping[str, Any], trace: Trace, client_address: str) -> dic
     if authorization := headers.get("Authorization"):
         # One spelling of the scheme, which is the same in any case (RFC 9110 section 11.1), for services that take one.
         scheme, _, credentials = authorization.partition(" ")
-        headers["Authorization"] = f"{scheme.title()} {credentials}"
+        if scheme.isascii():  # what is none may have no capitals in latin-1
+            headers["Authorization"] = f"{scheme.title()} {credentials}"
     headers["Accept-Encoding"] = "identity"
     headers[CLIENT_ADDRESS_HEADER] = client_address
     headers.update(trace.onward_headers())

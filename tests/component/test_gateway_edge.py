@@ -55,6 +55,13 @@ def test_the_scheme_of_a_token_may_be_written_in_any_case(api: Api, phone: Phone
     assert api.send("POST", "/v1/auth/logout", {}, headers=sent).status == 200
 
 
+@pytest.mark.parametrize("scheme", ["\xff\xfe", "\xb5"])
+def test_a_scheme_with_letters_that_have_no_latin_capital_breaks_nothing(api: Api, scheme: str) -> None:
+    sent = {"Authorization": f"{scheme} x"}
+    assert api.send("POST", "/v1/auth/refresh", {"refresh_token": "x"}, headers=sent).error_code == "AUTH_004"
+    assert api.send("POST", "/v1/auth/logout", {}, headers=sent).error_code == "AUTH_401"
+
+
 def test_no_connection_option_takes_away_what_a_request_means(api: Api, phone: Phone) -> None:
     named = {"Connection": "Authorization, If-Match, Idempotency-Key, accept-language"}
     assert api.get("/v1/users/me", token=phone.access_token, headers=named).status == 200
