@@ -5,15 +5,20 @@ know (jennifer, 87654321). Checked against the 3,000 most common passwords of 8 
 which has another source: 165 pass, many of them odd strings such as g9l2d1fzpy.
 """
 
+import math
 import unicodedata
 from itertools import permutations
 
 from zxcvbn import zxcvbn
+from zxcvbn.matching import L33T_TABLE, relevant_l33t_subtable
 
 # zxcvbn calls this "too guessable" and "very guessable" (scores 0 and 1).
 _FEW_GUESSES = 10**6
 # zxcvbn takes milliseconds up to here, and half a second for 128 random characters. No word of its lists is longer.
 _MAX_ESTIMATED = 24
+# It reads a password anew for each way in which signs may stand for letters (1, ! and | for i or l), which can be 700
+# times and half a second. Past this number it has seven such signs at least, which by themselves are 10^7 guesses.
+_MAX_READINGS = 32
 # Shorter names and parts of an address leave the strength to the rest of the password.
 _MIN_PART = 3
 _MAX_PARTS = 3
@@ -22,7 +27,7 @@ _MAX_PARTS = 3
 def is_common(password: str) -> bool:
     """Whether the password is a common password, name or word, a pattern, or little more: guessed soon in any case."""
     lowered = password.lower()
-    if len(lowered) > _MAX_ESTIMATED:
+    if len(lowered) > _MAX_ESTIMATED or _readings(lowered) > _MAX_READINGS:
         return _is_repetition(lowered)
     return bool(zxcvbn(lowered)["guesses"] < _FEW_GUESSES)
 
@@ -63,6 +68,11 @@ def _fold(text: str) -> str:
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalpha, text))
+
+
+def _readings(text: str) -> int:
+    """In how many ways the signs of a text stand for letters; zxcvbn tries up to twice as many."""
+    return math.prod(map(len, relevant_l33t_subtable(text, L33T_TABLE).values()))
 
 
 def _is_repetition(text: str) -> bool:

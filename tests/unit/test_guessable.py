@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zxcvbn import matching
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from services.auth.guessable import is_common, is_personal
@@ -56,6 +57,21 @@ def test_other_passwords_are_not_common(password: str) -> None:
 def test_any_password_is_judged_without_a_fault(password: str) -> None:
     is_common(password)
     is_personal(password, EMAIL, password)
+
+
+@pytest.mark.parametrize("password", ["4@8(<369&#!10|79$5+7%2zx", "48({[<369!1|0$5+7%2@zxqv", "({[<1!|7@4$5693+8"])
+def test_no_password_is_read_in_hundreds_of_ways(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[str] = []
+
+    def read(string: str, substitutions: dict[str, str]) -> str:
+        ways.append(string)
+        return str(translate(string, substitutions))
+
+    translate = matching.translate
+    monkeypatch.setattr(matching, "translate", read)
+    assert not is_common(password)
+    assert not is_common("Tr0ub4dor&3")
+    assert 0 < len(ways) < 100
 
 
 @pytest.mark.parametrize(
