@@ -118,12 +118,13 @@ def gunicorn_numbers(*names: str) -> Callable[[Mapping[str, str]], None]:
 
 def check_configuration(*reads: Callable[[Mapping[str, str]], object]) -> int:
     """Say whether everything that is read of the environment is valid, and if not what and why; the exit code."""
-    problems = []
+    problems: dict[str, None] = {}
     for read in reads:
         try:
             read(os.environ)
         except SettingsError as error:
-            problems.append(str(error))
+            # In their order, and once: some settings are read in two places.
+            problems.update(dict.fromkeys(str(error).splitlines()))
     sys.stdout.write("\n".join(["The configuration is not valid:", *problems] if problems else ["It is valid."]) + "\n")
     return 1 if problems else 0
 

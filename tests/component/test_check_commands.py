@@ -46,6 +46,7 @@ def test_everything_that_is_wrong_is_named_at_once(stack: Stack, name: str) -> N
     named = {line.partition(" ")[0] for line in lines[1:]}
     assert named >= set(settings)
     assert f"{missing} is required" in lines
+    assert sorted(lines) == sorted(set(lines)), "nothing is said twice"
 
 
 def test_figures_need_a_port_of_their_own(stack: Stack) -> None:
