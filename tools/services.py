@@ -114,7 +114,7 @@ def _own_settings(name: str, ports: Ports, secrets: Secrets) -> dict[str, str]:
         "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
         "REFRESH_TOKEN_KEY": secrets.refresh_token_key,
         "USERS_URL": url(ports.users),
-        "SERVICE_CLIENTS": "{}",
+        "SERVICE_CLIENTS": os.environ.get("SERVICE_CLIENTS", "{}"),
         "BIND": f"{HOST}:{ports.auth}",
     }
 
