@@ -158,6 +158,13 @@ def test_a_backup_is_private_and_overwrites_nothing(saved: Saved) -> None:
     assert "exists already and is left as it is" in refused.stderr
 
 
+def test_the_folder_of_a_first_backup_is_made_and_is_private_too(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "backups" / "today.latchkey"
+    made = run("backup", file, data_dir=data_dir_of(stack))
+    assert made.returncode == 0, made.stderr
+    assert (file.exists(), stat.S_IMODE(file.parent.stat().st_mode)) == (True, 0o700)
+
+
 def test_databases_in_use_are_not_replaced(saved: Saved) -> None:
     refused = run("restore", "--overwrite", saved.file, data_dir=saved.data_dir)
     assert refused.returncode == 1
