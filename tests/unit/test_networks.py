@@ -14,8 +14,12 @@ from shared.networks import network_of, site_of
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
+        # Some proxies write the port as well.
+        *(("192.0.2.7:50123", "192.0.2.7"), ("[2001:db8:1:2::1]:443", "2001:db8:1:2::/64")),
+        *(("[2001:db8:1:2::1]", "2001:db8:1:2::/64"), ("[::ffff:192.0.2.7]:1", "192.0.2.7")),
         ("", "unknown"),
         ("not an address", "unknown"),
+        *(("192.0.2.7:", "unknown"), ("[192.0.2.7", "unknown"), ("192.0.2.7:1:2", "unknown"), ("[]:1", "unknown")),
     ],
 )
 def test_an_address_counts_for_its_network(address: str, network: str) -> None:
