@@ -92,6 +92,8 @@ class Gateway:
             whole = True
             if not methods:
                 environ["wsgi.input"] = io.BytesIO(body)
+                # It is about changes, and no page of ours takes one; werkzeug would answer with a 412.
+                environ.pop("HTTP_IF_MATCH", None)
                 return self._pages(environ, start_response)
             if route is None:
                 raise MethodNotAllowed(matching.allowed(methods))

@@ -80,6 +80,8 @@ def envelope_response(body: bytes, status: int) -> Response:
 
 def answer_error(error: Exception) -> Response:
     """The failure envelope for whatever was raised while a request was served."""
+    # What is raised after a view, where its answer is finished, comes from Flask in a wrapper that tells nothing.
+    error = getattr(error, "original_exception", None) or error
     known = isinstance(error, ApiError)
     if isinstance(error, ApiError):
         code, messages, headers = error.entry.code, error.messages, error.headers

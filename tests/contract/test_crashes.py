@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.crashing_gateway import PLACES
+from tests.support.crashing_gateway import PAGE_PLACES, PLACES
 from tests.support.faults import CANARIES
 from tests.support.raw import read, request_bytes, talk
 from tests.support.waiting import eventually
@@ -22,6 +22,7 @@ CRASHES = [
     ("GET", "/v1/errors", "a page"),
     *(("POST", f"{SIGN_UP}?{place}", place) for place in PLACES),
     *(("GET", f"/nowhere?{place}", place) for place in ("preflight", "accept", "address", "language", "limit", "body")),
+    *(("GET", f"/nowhere?{place}", place) for place in PAGE_PLACES),
 ]
 
 

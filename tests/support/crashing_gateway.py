@@ -32,6 +32,11 @@ PLACES: dict[str, tuple[Any, str]] = {
     "log": (proxy, "log_access"),
     "finish": (Edge, "finish"),
 }
+# And what only the gateway's own pages come through.
+PAGE_PLACES: dict[str, tuple[Any, str]] = {
+    "page_finish": (Edge, "finish_page"),
+    "page_check": (EnvelopeCheck, "finish_page"),
+}
 _place: ContextVar[str] = ContextVar("place", default="")
 
 
@@ -39,7 +44,7 @@ def create_app() -> "WSGIApplication":
     """The gateway of the environment, with bugs."""
     mock.patch.object(TokenGuard, "check", side_effect=_bug("the guard")).start()
     mock.patch.object(pages, "_codes", side_effect=_bug("a page")).start()
-    for place, (owner, name) in PLACES.items():
+    for place, (owner, name) in (PLACES | PAGE_PLACES).items():
         _break(place, owner, name)
     gateway = create_real_app()
 
