@@ -149,12 +149,6 @@ def test_nobody_gets_the_number_of_an_account_that_was_lost(saved: Saved) -> Non
     assert newcomer.user["id"] > saved.lost.user["id"] + 1000
 
 
-def test_a_restored_database_is_closed_to_the_other_room(saved: Saved) -> None:
-    url = saved.stack.database_url("auth").replace("/latchkey_auth", "/latchkey_users")
-    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-        psycopg.connect(url)
-
-
 def test_a_backup_is_private_and_overwrites_nothing(saved: Saved) -> None:
     assert stat.S_IMODE(saved.file.stat().st_mode) == 0o600
     assert list(saved.folder.glob("saved.latchkey.*")) == []

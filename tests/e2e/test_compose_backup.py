@@ -47,6 +47,9 @@ def test_a_backup_of_one_stack_signs_in_and_refreshes_in_another(
     assert phone.refresh().status == 200
     assert phone.get("/v1/users/me").data["name"] == "John Doe"
     assert phone.sign_in().user["email"] == phone.email
+    other_rooms = ("psql", "--username=latchkey_auth", "--dbname=latchkey_users", "--command=SELECT 1")
+    refused = empty.try_to("exec", "-T", "postgres", *other_rooms)
+    assert 'permission denied for database "latchkey_users"' in refused.stderr
 
     empty.do("stop", *EVERYTHING_BUT_POSTGRES)
     refused = empty.script("restore", str(file))
