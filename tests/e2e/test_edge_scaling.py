@@ -4,15 +4,26 @@ One crowd is busy all the time; every test looks at what came of the requests si
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_scaling import failures_of, scale
 from tests.support.compose import docker
 from tests.support.edge import EdgeProject
+from tests.support.http import Api
+from tests.support.phone import Phone
 from tests.support.replicas import Crowd
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.compose
+
+USERS_SQL = ("exec", "-T", "postgres", "psql", "--username=postgres", "--dbname=latchkey_users", "--tuples-only")
+# Shorter than a service waits for a lock.
+HOLD_PROFILES = "--command=BEGIN; LOCK TABLE profiles; SELECT pg_sleep(2.5); COMMIT"
+HELD_LOCKS = "--command=SELECT mode FROM pg_locks WHERE relation = 'profiles'::regclass AND granted"
+HOW_MANY_WAIT = "--command=SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +36,21 @@ def crowd(edge: EdgeProject) -> Iterator[Crowd]:
 def settle(edge: EdgeProject, gateways: int) -> None:
     """So many gateways, all healthy."""
     edge.up("--no-deps", "--no-recreate", "--scale", f"gateway={gateways}", "gateway")
+
+
+def test_what_a_killed_gateway_was_doing_is_not_given_to_another(edge: EdgeProject, tmp_path: Path) -> None:
+    phones = [Phone(Api(edge.url)).sign_up() for _ in range(6)]
+    for phone in phones:
+        eventually(lambda: phone.get("/v1/users/me").status == 200)  # noqa: B023 - it is called at once
+    hold = edge.running(*USERS_SQL, HOLD_PROFILES, output=tmp_path / "hold")
+    with ThreadPoolExecutor(len(phones)) as crowd, hold:
+        eventually(lambda: "AccessExclusiveLock" in edge.do(*USERS_SQL, HELD_LOCKS))
+        waiting = [crowd.submit(phone.send, "PATCH", "/v1/users/me", {"name": "Jane"}) for phone in phones]
+        eventually(lambda: int(edge.do(*USERS_SQL, HOW_MANY_WAIT)) == len(phones))
+        docker("kill", "--signal", "KILL", edge.containers("gateway")[0]["Id"])
+        outcomes = {answer.result().status for answer in waiting}
+    assert outcomes == {200, 502}
+    settle(edge, 2)
 
 
 def test_gateways_come_and_go_and_nobody_notices(edge: EdgeProject, crowd: Crowd) -> None:
