@@ -191,14 +191,14 @@ def test_without_a_gateway_the_answer_is_the_envelope_and_says_when_to_come_back
 
 
 @contextmanager
-def _slow_connections(edge: EdgeProject, count: int) -> Iterator[None]:
-    """So many phones that have sent half a head."""
+def _slow_connections(edge: EdgeProject, count: int, begun: bytes = LIVE) -> Iterator[None]:
+    """So many phones that have sent a part of a request, which is half a head unless it is given."""
     context = ssl.create_default_context()
     with ExitStack() as stack:
         for _ in range(count):
             plain = stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=20))
             connection = stack.enter_context(context.wrap_socket(plain, server_hostname=ports.HOST))
-            connection.sendall(LIVE)
+            connection.sendall(begun)
         yield
 
 
@@ -209,6 +209,19 @@ def test_slow_phones_keep_nobody_waiting_and_one_network_has_so_many_connections
         with _slow_connections(edge, 100):
             answer = Api(edge.url).get("/v1/errors")
     assert (answer.error_code, answer.headers["Retry-After"]) == ("REQ_429", "1")
+
+
+def test_half_a_body_costs_no_gateway_anything(edge: EdgeProject) -> None:
+    with _slow_connections(edge, 5, LOGIN + b"Content-Length: 100\r\n\r\n{"):
+        eventually(lambda: _sessions(edge, "backend") == 5)
+        assert _sessions(edge, "server") == 0
+
+
+def _sessions(edge: EdgeProject, side: str) -> int:
+    """How many requests there are for the gateways just now, or at them (`server`)."""
+    figures = edge.inside("edge", "wget", "-q", "-O", "-", "http://127.0.0.1:9100/metrics").splitlines()
+    wanted = f'haproxy_{side}_current_sessions{{proxy="gateways"'
+    return sum(int(figure.rpartition(" ")[2]) for figure in figures if figure.startswith(wanted))
 
 
 @pytest.mark.parametrize(
