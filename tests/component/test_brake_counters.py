@@ -4,14 +4,16 @@ import itertools
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.auth.brake_counters import Counters, LocalCounters, RedisCounters
+from services.auth.brake_counters import REDIS_SECONDS, Counters, LocalCounters, RedisCounters
 from services.auth.brake_rules import Brake, Rule, State, judge
 from services.auth.sql_counters import SqlCounters
 from shared.database import Database
@@ -82,6 +84,33 @@ def test_a_count_stops_where_the_wait_does(stores: list[Any]) -> None:
         assert store.take([brake]) == 0
 
 
+def test_whatever_redis_keeps_of_an_attempt_goes_by_itself(stack: Stack, stores: list[Any]) -> None:
+    counted_in_redis = stores[0]
+    run = uuid.uuid4().hex
+    *_, brake, _ = brakes_of(run)
+    waits = [counted_in_redis.take([brake]) for _ in range(4)]
+    assert waits[-1] > 0
+    # Also to one that nobody counted.
+    counted_in_redis.give_back([brake.key, f"{brake.key}:nobody"])
+    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
+        left = {key: client.ttl(key) for key in client.scan_iter(f"latchkey:brake:test:{run}:*")}
+    assert set(left) == set(brake.keys)
+    assert [key for key, seconds in left.items() if seconds < 0] == []
+
+
+def test_a_process_forgets_what_no_longer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.auth.brake_counters._MAX_LOCAL", 10)
+    counters, soon_forgotten = LocalCounters(), Rule(1, 0.001, 0.001, 0.001)
+
+    def few_are_left() -> bool:
+        counters.take([Brake(uuid.uuid4().hex, soon_forgotten)])
+        return len(counters._states) < 10
+
+    for _ in range(20):
+        few_are_left()
+    eventually(few_are_left)
+
+
 def test_a_frozen_redis_is_asked_now_and_then_and_not_by_every_request() -> None:
     frozen = BrokenService()
     frozen.reply = None
@@ -93,6 +122,30 @@ def test_a_frozen_redis_is_asked_now_and_then_and_not_by_every_request() -> None
     # Thirty times its deadline would be nine seconds.
     assert time.monotonic() - started < 3
     frozen.close()
+
+
+def test_when_a_frozen_redis_is_tried_again_one_request_waits_for_it_and_not_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = BrokenService()
+    frozen.reply = None
+    counters = Counters(RedisCounters(frozen.url.replace("http", "redis")), LocalCounters())
+    # It is tried again at once, and then not for longer than this test takes.
+    monkeypatch.setattr("services.auth.brake_counters.PAUSE_SECONDS", 0.0)
+    counters.take([Brake("key", RULES[2])])
+    monkeypatch.setattr("services.auth.brake_counters.PAUSE_SECONDS", 60.0)
+    with ThreadPoolExecutor(8) as pool:
+        tries = [pool.submit(_seconds_of, counters) for _ in range(8)]
+        waited = sum(one.result() > REDIS_SECONDS / 2 for one in tries)
+    assert counters.without_redis
+    assert waited <= 2
+    frozen.close()
+
+
+def _seconds_of(counters: Counters) -> float:
+    started = time.monotonic()
+    counters.take([Brake("key", RULES[2])])
+    return time.monotonic() - started
 
 
 def test_without_redis_and_postgresql_a_process_counts_for_itself() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
 
 from tests.support.crowd import Place, at_once, auth_with, gateway_before, new_push_token, retry_after, somewhere
 from tests.support.http import Api
@@ -87,6 +88,15 @@ def test_the_right_password_makes_up_for_mistyped_ones_and_is_never_counted(stri
     for _ in range(FREE + 2):
         assert home.guess(email).error_code == "AUTH_001"
         assert home.sign_in(email).status == 200
+
+
+def test_whoever_is_told_that_the_account_is_disabled_knows_the_password_and_is_not_counted(
+    strict: Api, auth_sql: Connection
+) -> None:
+    home = Place(strict)
+    email = home.sign_up()
+    auth_sql.execute("UPDATE accounts SET disabled_at = now() WHERE email = %s", (email,))
+    assert [home.sign_in(email).error_code for _ in range(FREE + 2)] == ["AUTH_007"] * (FREE + 2)
 
 
 def test_a_hundred_guesses_at_once_are_no_more_than_the_free_ones(strict: Api) -> None:
