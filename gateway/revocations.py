@@ -15,6 +15,7 @@ _READ_SECONDS = 8.0
 _CONNECT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 _LONGEST_WAIT = 20.0
+_AT_ONCE = 1000
 # A read that has nothing to tell ends after _BLOCK_MS.
 _STALE_SECONDS = 7.0
 
@@ -89,21 +90,27 @@ class RevokedSessions:
         # Auth's worker says when the stream is complete; asked before reading, so that what it wrote is read.
         complete = self._caught_up or bool(self._redis.exists(REFILLED))
         block = _BLOCK_MS if self._caught_up else None
-        self._take(self._redis.xread({REVOCATIONS: self._position}, block=block, count=1000))
+        there_is_more = self._take(self._redis.xread({REVOCATIONS: self._position}, block=block, count=_AT_ONCE))
         self._redis_is_away = False
         self._read_at = time.monotonic()
+        if there_is_more:
+            return
         if complete:
             self._caught_up = True
         else:
             gevent.sleep(_PAUSE_SECONDS)
 
-    def _take(self, answer: Any) -> None:
+    def _take(self, answer: Any) -> bool:
+        """Remember what was read; whether there may be more."""
+        number = 0
         for _stream, entries in answer or ():
+            number += len(entries)
             for position, fields in entries:
                 self._position = position
                 ended_at = int(position.partition("-")[0]) / 1000
                 if session_id := fields.get("sid"):
                     self._forget_at[session_id] = ended_at + self._kept
+        return number >= _AT_ONCE
 
     def _forget_old(self) -> None:
         now = time.time()
