@@ -1,22 +1,35 @@
 """What a process that checks tokens makes of the key sets that it is given."""
 
+import json
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from shared.keys import KeySet
+from shared.keys import KeySet, fetch_jwks
+from tests.support.services import BrokenService, raw_reply
 
 
-def jwk(kid: str) -> dict[str, Any]:
-    public = ec.generate_private_key(ec.SECP256R1()).public_key()
-    return ECAlgorithm.to_jwk(public, as_dict=True) | {"kid": kid, "alg": "ES256", "use": "sig"}
+def jwk(kid: str, curve: ec.EllipticCurve | None = None) -> dict[str, Any]:
+    return jwk_of(ec.generate_private_key(curve or ec.SECP256R1()).public_key(), kid)
+
+
+def jwk_of(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey, kid: str) -> dict[str, Any]:
+    return ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "alg": "ES256", "use": "sig"}
 
 
 @pytest.mark.parametrize(
     "document",
-    [{"keys": []}, {}, {"keys": [{"kid": "x"}]}, {"keys": [{"kid": "x", "alg": "ES256", "use": "sig", "kty": "oct"}]}],
+    [
+        {"keys": []},
+        {},
+        {"keys": [{"kid": "x"}]},
+        {"keys": [{"kid": "x", "alg": "ES256", "use": "sig", "kty": "oct"}]},
+        {"keys": [jwk("x", ec.SECP384R1())]},
+        {"keys": [jwk_of(ec.generate_private_key(ec.SECP256R1()), "x")]},
+    ],
+    ids=["none", "no set", "no key", "no curve", "another curve", "a private half"],
 )
 def test_a_key_set_without_a_usable_key_takes_nobody_his_keys(document: Any) -> None:
     documents = iter([{"keys": [jwk("a")]}, document, {"keys": [jwk("b")]}])
@@ -28,3 +41,15 @@ def test_a_key_set_without_a_usable_key_takes_nobody_his_keys(document: Any) -> 
     assert keys.refresh()
     assert "a" not in keys
     assert "b" in keys
+
+
+def test_the_keys_of_a_server_that_fails_are_not_taken() -> None:
+    server = BrokenService()
+    body = json.dumps({"keys": [jwk("a")]}).encode()
+    keys = KeySet(fetch_jwks(server.url))
+    server.reply = raw_reply("500 Internal Server Error", body)
+    assert not keys.refresh()
+    assert not keys.loaded
+    server.reply = raw_reply("200 OK", body)
+    assert keys.refresh()
+    server.close()

@@ -8,6 +8,7 @@ import pytest
 from gateway.settings import Settings as GatewaySettings
 from services.auth.settings import Settings as AuthSettings
 from services.users.settings import Settings as UsersSettings
+from shared.keys import REFRESH_SECONDS
 from shared.settings import SettingsError
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -27,6 +28,11 @@ def test_a_full_environment_makes_settings_with_the_lifetimes_of_the_contract() 
     assert settings.refresh_absolute_lifetime == 180 * 24 * 60 * 60
     assert settings.refresh_grace == 60
     assert settings.refresh_unconfirmed == 24 * 60 * 60
+
+
+def test_everybody_has_fetched_a_new_key_before_it_signs_by_default() -> None:
+    # The gateway asks auth so often, and whoever asks the gateway may keep the answer as long once more.
+    assert AuthSettings.read(AUTH).key_publish_lead > 2 * REFRESH_SECONDS
 
 
 @pytest.mark.parametrize("settings", [AuthSettings, UsersSettings, GatewaySettings])
@@ -62,6 +68,9 @@ def test_no_secret_has_a_default(name: str) -> None:
         ("REFRESH_TOKEN_KEY", "change-me", "REFRESH_TOKEN_KEY still has its sample value"),
         ("ACCESS_TOKEN_LIFETIME", "soon", "ACCESS_TOKEN_LIFETIME must be a whole number"),
         ("ACCESS_TOKEN_LIFETIME", "0", "ACCESS_TOKEN_LIFETIME must be from 1 to 86400"),
+        # The database keeps what happened for 30 days, and a clean-up that may not delete it would fail.
+        ("AUDIT_RETENTION", "2591999", "AUDIT_RETENTION must be from 2592000 to 315360000"),
+        ("SESSION_RETENTION", "2591999", "SESSION_RETENTION must be from 2592000 to 315360000"),
         ("HASHING_QUEUE", "14", "HASHING_SLOTS plus HASHING_QUEUE must be less than THREADS (16)"),
         ("SERVICE_CLIENTS", "[]", "SERVICE_CLIENTS must be a JSON object"),
         ("SERVICE_CLIENTS", '{"a": {}}', 'SERVICE_CLIENTS a must look like {"secrets": '),
