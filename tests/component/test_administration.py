@@ -107,7 +107,8 @@ def test_a_thiefs_device_is_no_known_one_after_the_operator_has_thrown_it_out(
     assert auth_sql.execute(known, (bystander.user["id"],)).fetchone() != (0,)
 
 
-def test_a_password_typed_in_a_terminal_is_asked_twice_and_not_shown(stack: Stack, phone: Phone) -> None:
+def set_password_in_a_terminal(stack: Stack, phone: Phone, *typed: str) -> tuple[int, bytes]:
+    """Types a new password at each prompt; the exit code and what was to be seen."""
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "services.auth", "accounts", "set-password", phone.email]
     # Without a terminal of its own, or it would ask at that of whoever runs the tests.
@@ -122,19 +123,35 @@ def test_a_password_typed_in_a_terminal_is_asked_twice_and_not_shown(stack: Stac
     ) as process:
         os.close(follower)
         seen = b""
-        for prompt in (b"New password: ", b"Again: "):
+        for prompt, password in zip((b"New password: ", b"Again: "), typed, strict=True):
             while not seen.endswith(prompt):
                 seen += os.read(leader, 1024)
-            os.write(leader, f"{NEW_PASSWORD}\n".encode())
+            os.write(leader, f"{password}\n".encode())
         # Linux answers with an error when nobody is at the other end any more.
         with suppress(OSError):
             while True:
                 seen += os.read(leader, 1024)
-        assert process.wait(20) == 0
+        code = process.wait(20)
     os.close(leader)
+    return code, seen
+
+
+def test_a_password_typed_in_a_terminal_is_asked_twice_and_not_shown(stack: Stack, phone: Phone) -> None:
+    code, seen = set_password_in_a_terminal(stack, phone, NEW_PASSWORD, NEW_PASSWORD)
+    assert code == 0
     assert b"sessions ended: 1." in seen
     assert NEW_PASSWORD.encode() not in seen
     phone.password = NEW_PASSWORD
+    phone.sign_in()
+
+
+def test_a_password_that_was_mistyped_in_a_terminal_is_refused_and_nobody_signed_out(
+    stack: Stack, phone: Phone
+) -> None:
+    code, seen = set_password_in_a_terminal(stack, phone, NEW_PASSWORD, NEW_PASSWORD + "8")
+    assert code == 1
+    assert b"The two passwords differ." in seen
+    assert phone.refresh().status == 200
     phone.sign_in()
 
 

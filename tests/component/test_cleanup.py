@@ -17,7 +17,7 @@ SESSION = "SELECT end_reason, notification_device_id, ended_at = idle_expires_at
 
 
 class Cleaner:
-    """Does a whole round, as the worker does from time to time."""
+    """Does a whole round, as the worker does from time to time, or a part of one."""
 
     def __init__(self, stack: Stack) -> None:
         parts = build_parts(Settings.read(stack.environment("worker")))
@@ -28,6 +28,9 @@ class Cleaner:
         while clean_up.run():
             pass
         assert clean_up.run() == 0, "it rests between two rounds"
+
+    def batch(self) -> None:
+        CleanUp(self._database, self._settings).run()
 
     def close(self) -> None:
         self._database.engine.dispose()
@@ -142,6 +145,38 @@ def test_a_row_that_somebody_holds_makes_the_clean_up_wait_for_nobody(
     assert auth_sql.execute(SESSION, (phone.user["id"],)).fetchall() == [(None, None, None)]
     cleaner.round()
     assert auth_sql.execute(SESSION, (phone.user["id"],)).fetchall() == [("expired", None, True)]
+
+
+def test_an_old_row_that_somebody_holds_is_deleted_another_time(
+    cleaner: Cleaner, phone: Phone, auth_sql: Connection
+) -> None:
+    phone.log_out()
+    auth_sql.execute(
+        "UPDATE sessions SET ended_at = now() - interval '91 days' WHERE account_id = %s", (phone.user["id"],)
+    )
+    with auth_sql.transaction():
+        auth_sql.execute("SELECT 1 FROM sessions WHERE account_id = %s FOR UPDATE", (phone.user["id"],))
+        cleaner.round()
+    assert len(auth_sql.execute(SESSION, (phone.user["id"],)).fetchall()) == 1
+    cleaner.round()
+    assert auth_sql.execute(SESSION, (phone.user["id"],)).fetchall() == []
+
+
+def test_old_rows_go_a_few_at_a_time(
+    cleaner: Cleaner, phone: Phone, auth_sql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.auth.cleanup._BATCH", 2)
+    for _ in range(5):
+        auth_sql.execute(
+            "INSERT INTO signup_keys (key, request_hash, account_id, session_id, created_at)"
+            " VALUES (%s, '', %s, %s, now() - interval '1 year')",
+            (uuid.uuid4(), phone.user["id"], uuid.uuid4()),
+        )
+    left = "SELECT count(*) FROM signup_keys WHERE account_id = %s"
+    cleaner.batch()
+    assert auth_sql.execute(left, (phone.user["id"],)).fetchone() == (3,)
+    cleaner.round()
+    assert auth_sql.execute(left, (phone.user["id"],)).fetchone() == (0,)
 
 
 def test_what_was_counted_without_redis_goes_when_it_is_forgotten_and_not_before(
