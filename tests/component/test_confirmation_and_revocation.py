@@ -171,7 +171,7 @@ def test_a_session_that_ends_is_announced_at_once_and_not_only_by_the_worker(
                 phone.refresh()
                 grow_older(phone, auth_sql, 24 * 60 * 60 + 1)
                 assert phone.refresh(spent).error_code == "AUTH_006"
-        eventually(lambda: phone.get("/v1/users/me").error_code == "AUTH_003", seconds=1)
+        eventually(lambda: phone.get("/v1/users/me").failed_with("AUTH_003"), seconds=1)
     finally:
         stack.processes["worker"].start()
         stack.processes["worker"].wait_ready(30)

@@ -10,6 +10,7 @@ import redis
 
 from gateway.revocations import RevokedSessions
 from services.auth.revocations import Revocations
+from shared.streams import REFILLED, REVOCATIONS
 from tests.support.command import Operator
 from tests.support.phone import Phone
 from tests.support.services import free_port, gateway_process
@@ -81,11 +82,33 @@ def test_a_gateway_that_finds_no_redis_serves_at_once(stack: Stack, log_path: Pa
         assert api.get("/health/ready").data == {"degraded": ["revocations"]}
 
 
+def test_what_another_server_tells_by_a_clock_that_is_behind_is_heard(
+    stack: Stack, log_path: Path, phone: Phone, valkey: redis.Redis
+) -> None:
+    [session_id] = [one["id"] for one in phone.get("/v1/auth/sessions").data]
+    now = int(time.time() * 1000)
+    # A database of its own in the same server, of which nobody else knows.
+    url = f"{stack.redis_url.rpartition('/')[0]}/7"
+    with redis.Redis.from_url(url) as other:
+        other.xadd(REVOCATIONS, {"sid": str(uuid.uuid4())}, id=f"{now}-0")
+        other.set(REFILLED, now)
+        with gateway_process(stack.environment("gateway"), log_path, REDIS_URL=url) as api:
+            eventually(lambda: api.get("/health/ready").data == {})
+            assert api.get("/v1/users/me", token=phone.access_token).status == 200
+            other.delete(REVOCATIONS)
+            other.xadd(REVOCATIONS, {"sid": session_id}, id=f"{now - 60_000}-0")
+            for client in valkey.client_list():
+                if client["db"] == "7" and client["cmd"].startswith("xread"):
+                    valkey.client_kill_filter(_id=client["id"])
+            eventually(lambda: api.get("/v1/users/me", token=phone.access_token).failed_with("AUTH_003"))
+        other.flushdb()
+
+
 @pytest.mark.usefixtures("without_worker")
 def test_what_an_operator_ends_is_announced_at_once_and_not_only_by_the_worker(stack: Stack, phone: Phone) -> None:
     assert phone.get("/v1/users/me").status == 200
     Operator(stack).do("accounts", "end-sessions", phone.email)
-    eventually(lambda: phone.get("/v1/users/me").error_code == "AUTH_003", seconds=1)
+    eventually(lambda: phone.get("/v1/users/me").failed_with("AUTH_003"), seconds=1)
 
 
 @pytest.mark.usefixtures("without_worker")
@@ -96,4 +119,4 @@ def test_what_a_repeated_sign_up_ends_is_announced_at_once_and_not_only_by_the_w
     assert signing_up.api.get("/v1/auth/sessions", token=first["access_token"]).status == 401
     assert oldest.get("/v1/users/me").status == 200
     assert signing_up.api.post("/v1/auth/signup", signing_up.credentials, headers=key).status == 201
-    eventually(lambda: oldest.get("/v1/users/me").error_code == "AUTH_003", seconds=1)
+    eventually(lambda: oldest.get("/v1/users/me").failed_with("AUTH_003"), seconds=1)

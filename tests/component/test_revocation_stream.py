@@ -3,19 +3,16 @@
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import redis
 
-from services.auth.parts import build_parts
-from services.auth.revocations import Revocations
-from services.auth.settings import Settings
-from shared.streams import REFILLED, REVOCATIONS
+from services.auth.revocations import RevocationRepeater, Revocations
+from shared.database import Database
+from shared.streams import REVOCATIONS
 from tests.support.phone import Phone
-from tests.support.services import gateway_process
 from tests.support.waiting import eventually
 from tools.stack import Stack
 
@@ -26,9 +23,30 @@ def valkey(stack: Stack) -> Iterator[redis.Redis]:
         yield client
 
 
-def announced(valkey: redis.Redis) -> list[str]:
+@pytest.fixture
+def own_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A stream that no other process writes or follows."""
+    stream = f"latchkey:test:{uuid.uuid4()}"
+    monkeypatch.setattr("services.auth.revocations.REVOCATIONS", stream)
+    monkeypatch.setattr("services.auth.revocations.REFILLED", f"{stream}:refilled")
+    yield stream
+    valkey.delete(stream, f"{stream}:refilled")
+
+
+@pytest.fixture
+def repeater(stack: Stack, valkey: redis.Redis) -> Iterator[RevocationRepeater]:
+    database = Database(stack.database_url("auth"), connections=1)
+    yield RevocationRepeater(database, Revocations(valkey, kept=900), lifetime=900)
+    database.engine.dispose()
+
+
+def session_of(phone: Phone) -> str:
+    return next(str(one["id"]) for one in phone.get("/v1/auth/sessions").data if one["is_current"])
+
+
+def announced(valkey: redis.Redis, stream: str = REVOCATIONS) -> list[str]:
     """The ids of ended sessions in the stream, as often as they stand there."""
-    entries: Any = valkey.xrange(REVOCATIONS)
+    entries: Any = valkey.xrange(stream)
     return [fields.get("sid", "") for _, fields in entries]
 
 
@@ -48,53 +66,42 @@ def test_a_session_whose_end_was_committed_late_is_announced_although_a_later_on
     eventually(lambda: phone.get("/v1/users/me").status == 401)
 
 
-@pytest.fixture
-def old_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A stream of 500 entries that are a thousand seconds old, in place of that of the stack."""
-    stream = f"latchkey:test:{uuid.uuid4()}"
-    monkeypatch.setattr("services.auth.revocations.REVOCATIONS", stream)
+def test_what_a_replica_that_took_over_has_not_got_is_announced_again(
+    phone: Phone, valkey: redis.Redis, own_stream: str, repeater: RevocationRepeater
+) -> None:
+    ended = session_of(phone)
+    phone.log_out()
+    repeater.repeat()
+    before = announced(valkey, own_stream)
+    assert ended in before
+    assert repeater.repeat() == 0
+    # It has everything but the newest entry, and has been told that it has everything.
+    newest: Any = valkey.xrevrange(own_stream, count=1)
+    valkey.xdel(own_stream, newest[0][0])
+    repeater.repeat()
+    assert set(announced(valkey, own_stream)) >= {ended, *before}
+
+
+@pytest.mark.usefixtures("own_stream")
+def test_the_worker_keeps_in_mind_only_what_has_ended_just_now(
+    phone: Phone, auth_sql: psycopg.Connection, repeater: RevocationRepeater
+) -> None:
+    other = Phone(phone.api).sign_up()
+    earlier, later = session_of(phone), session_of(other)
+    phone.log_out()
+    auth_sql.execute("UPDATE sessions SET ended_at = ended_at - interval '1 minute' WHERE id = %s", (earlier,))
+    other.log_out()
+    repeater.repeat()
+    assert {earlier, later} <= set(map(str, repeater._known))
+    repeater.repeat()
+    assert earlier not in map(str, repeater._known)
+    assert later in map(str, repeater._known)
+
+
+def test_the_stream_of_ended_sessions_does_not_grow_for_ever(valkey: redis.Redis, own_stream: str) -> None:
     long_ago = int((time.time() - 1000) * 1000)
     for number in range(500):
-        valkey.xadd(stream, {"sid": "x"}, id=f"{long_ago}-{number + 1}")
-    yield stream
-    valkey.delete(stream)
-
-
-def test_the_stream_of_ended_sessions_does_not_grow_for_ever(valkey: redis.Redis, old_stream: str) -> None:
+        valkey.xadd(own_stream, {"sid": "x"}, id=f"{long_ago}-{number + 1}")
     Revocations(valkey, kept=900).write([uuid.uuid4()])
     # Valkey takes away blocks of a hundred.
-    assert valkey.xlen(old_stream) < 200
-
-
-# When auth's clock is ahead of the gateway's, access tokens live longer than ACCESS_TOKEN_LIFETIME, 900 s here.
-
-
-def test_auth_keeps_an_ended_session_in_the_stream_for_as_long_as_clocks_may_differ(
-    stack: Stack, valkey: redis.Redis, old_stream: str
-) -> None:
-    build_parts(Settings.read(stack.environment("auth"))).revocations.write([uuid.uuid4()])
-    assert valkey.xlen(old_stream) == 501
-
-
-def test_auth_refills_the_stream_with_what_ended_as_long_ago_as_clocks_may_differ(
-    stack: Stack, phone: Phone, valkey: redis.Redis, auth_sql: psycopg.Connection
-) -> None:
-    [session] = [one["id"] for one in phone.get("/v1/auth/sessions").data]
-    assert phone.log_out().status == 200
-    auth_sql.execute("UPDATE sessions SET ended_at = ended_at - interval '1000 seconds' WHERE id = %s", (session,))
-    valkey.delete(REVOCATIONS, REFILLED)
-    eventually(lambda: valkey.exists(REFILLED))
-    assert session in announced(valkey)
-
-
-def test_a_gateway_refuses_an_ended_session_for_as_long_as_clocks_may_differ(
-    stack: Stack, log_path: Path, phone: Phone, valkey: redis.Redis
-) -> None:
-    [session] = [one["id"] for one in phone.get("/v1/auth/sessions").data]
-    assert phone.log_out().status == 200
-    # Once by the request, and once more by the worker.
-    eventually(lambda: announced(valkey).count(session) == 2)
-    told_at = time.time()
-    eventually(lambda: time.time() > told_at + 1.1)
-    with gateway_process(stack.environment("gateway"), log_path, ACCESS_TOKEN_LIFETIME="1") as api:
-        assert api.get("/v1/users/me", token=phone.access_token).error_code == "AUTH_003"
+    assert valkey.xlen(own_stream) < 200

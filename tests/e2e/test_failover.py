@@ -184,7 +184,7 @@ def test_a_replica_that_becomes_master_without_the_newest_entries_learns_what_en
 
     eventually(lambda: "revocations" not in _degraded(api), seconds=BACK_SECONDS)
     assert other.log_out().status == 200
-    eventually(lambda: other.get("/v1/users/me").error_code == "AUTH_003", seconds=1)
+    eventually(lambda: other.get("/v1/users/me").failed_with("AUTH_003"), seconds=1)
 
 
 def _told(grown: Grown, port: int) -> int:

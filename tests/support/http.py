@@ -37,6 +37,10 @@ class Answer:
         assert self.status >= 400, self.body
         return str(self.json["error_code"])
 
+    def failed_with(self, code: str) -> bool:
+        """Whether this is a failure with the code, for who waits until it is one."""
+        return self.status >= 400 and self.error_code == code
+
     @property
     def message(self) -> str:
         self.check_envelope()
