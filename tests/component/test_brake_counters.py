@@ -142,6 +142,22 @@ def test_when_a_frozen_redis_is_tried_again_one_request_waits_for_it_and_not_all
     frozen.close()
 
 
+def test_when_redis_is_back_it_is_asked_again_by_everybody(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.auth.brake_counters.PAUSE_SECONDS", 0.0)
+    counters = Counters(RedisCounters(stack.redis_url), LocalCounters())
+
+    def is_without_redis() -> bool:
+        counters.take([Brake(f"latchkey:brake:test:{uuid.uuid4().hex}", RULES[2])])
+        return counters.without_redis
+
+    stack.processes["valkey"].pause()
+    try:
+        assert is_without_redis()
+    finally:
+        stack.processes["valkey"].resume()
+    eventually(lambda: not is_without_redis())
+
+
 def _seconds_of(counters: Counters) -> float:
     started = time.monotonic()
     counters.take([Brake("key", RULES[2])])

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from psycopg import Connection
+from psycopg import Connection, connect
 
 from shared.service_client import ClientCredentials, ServiceClient, ServiceError
 from tests.conftest import CLIENT_ID, CLIENT_SECRET
@@ -16,6 +16,8 @@ from tests.support.phone import Phone
 from tests.support.waiting import eventually
 from tools.stack import Stack
 
+LIVE = "SELECT count(*) FROM sessions WHERE account_id = %s AND ended_at IS NULL"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 REASONS = "SELECT end_reason FROM sessions WHERE account_id = %s AND ended_at IS NOT NULL ORDER BY ended_at, id"
 
 
@@ -58,12 +60,17 @@ def test_of_twenty_one_sign_ins_the_one_idle_longest_is_ended_and_keeps_the_reas
     assert phone.refresh().status == 200
 
 
-def test_sign_ins_at_once_do_not_slip_past_the_limit(strict_about_two: Api) -> None:
+def test_sign_ins_at_once_do_not_slip_past_the_limit(strict_about_two: Api, stack: Stack, auth_sql: Connection) -> None:
     first = Phone(strict_about_two).sign_up()
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: Phone(strict_about_two, email=first.email).sign_in(), range(4)))
-    last = Phone(strict_about_two, email=first.email).sign_in()
-    assert len(last.get("/v1/auth/sessions").data) == 2
+    with ThreadPoolExecutor(2) as pool, connect(stack.database_url("auth")) as blocker:
+        # Both have come as far as they can before one of them opens a session.
+        blocker.execute("SELECT 1 FROM accounts WHERE id = %s FOR NO KEY UPDATE", (first.user["id"],))
+        others = [pool.submit(Phone(strict_about_two, email=first.email).sign_in) for _ in range(2)]
+        eventually(lambda: auth_sql.execute(WAITING).fetchone() == (2,))
+        blocker.rollback()
+        for other in others:
+            other.result()
+    assert auth_sql.execute(LIVE, (first.user["id"],)).fetchone() == (2,)
 
 
 def log_out(phone: Phone, _other: Phone, _sql: Connection) -> None:
