@@ -47,9 +47,11 @@ def test_the_keys_of_a_server_that_fails_are_not_taken() -> None:
     server = BrokenService()
     body = json.dumps({"keys": [jwk("a")]}).encode()
     keys = KeySet(fetch_jwks(server.url))
-    server.reply = raw_reply("500 Internal Server Error", body)
+    # It does close, and says so.
+    closes = "Connection: close\r\n"
+    server.reply = raw_reply("500 Internal Server Error", body, extra=closes)
     assert not keys.refresh()
     assert not keys.loaded
-    server.reply = raw_reply("200 OK", body)
+    server.reply = raw_reply("200 OK", body, extra=closes)
     assert keys.refresh()
     server.close()
