@@ -169,6 +169,23 @@ def test_a_replica_that_takes_connections_and_says_nothing_is_left_alone(
     eventually(lambda: served_by(api, phone) == {other.host: 20})
 
 
+def test_a_replica_that_is_only_busy_for_a_moment_is_not_left_out(
+    gateway: NewGateway, name: Name, new_service: NewService, phone: Phone, log_path: Path
+) -> None:
+    busy, _ = new_service(FIRST), new_service(SECOND)
+    name.be(FIRST, SECOND)
+    api = gateway()
+    eventually(lambda: len(served_by(api, phone)) == 2)
+    busy.ready = None
+    before = busy.probes
+    # The next one is sent when the first has got no answer.
+    eventually(lambda: busy.probes == before + 2)
+    busy.ready = True
+    eventually(lambda: busy.probes > before + 4)
+    assert "NOT_READY" not in log_path.read_text()
+    assert len(served_by(api, phone)) == 2
+
+
 def test_replicas_of_which_none_is_ready_get_requests_all_the_same(
     gateway: NewGateway, name: Name, new_service: NewService, phone: Phone, log_path: Path
 ) -> None:
@@ -184,15 +201,19 @@ def test_replicas_of_which_none_is_ready_get_requests_all_the_same(
 def test_a_name_that_can_not_be_looked_up_has_the_addresses_that_it_had(
     gateway: NewGateway, name: Name, new_service: NewService, phone: Phone, log_path: Path
 ) -> None:
-    new_service(FIRST)
+    first = new_service(FIRST)
     name.be(FIRST)
     api = gateway()
     name.be()
     eventually(lambda: "service_not_resolved" in log_path.read_text())
     assert served_by(api, phone) == {FIRST: 20}
-    new_service(SECOND)
+    second = new_service(SECOND)
     name.be(SECOND)
     eventually(lambda: served_by(api, phone) == {SECOND: 20})
+    # Nobody looks any more at who has left; one look may have been under way.
+    first_probes, second_probes = first.probes, second.probes
+    eventually(lambda: second.probes > second_probes + 4)
+    assert first.probes <= first_probes + 1
 
 
 def test_connections_that_nobody_needs_are_closed_long_before_a_service_would(

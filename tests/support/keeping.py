@@ -14,13 +14,14 @@ class KeepingService:
     """Answers up to `answers_per_connection` requests on each connection; then it takes one more, and hangs up.
 
     Every answer names the address, so that a test sees who has served it. `ready` is what it says of its health, None
-    is silence. `requests` are those that it got, without questions for its health; `kept` counts the connections that
-    are open and had one. `body` is what it answers.
+    is silence. `requests` are those that it got, without questions for its health, which `probes` counts; `kept` counts
+    the connections that are open and had one. `body` is what it answers.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, answers_per_connection: int = 1_000_000) -> None:
         self.ready: bool | None = True
         self.requests: list[bytes] = []
+        self.probes = 0
         self.host = host
         self.body = b'{"served_by": "%s"}' % host.encode()
         self._answers_per_connection = answers_per_connection
@@ -48,6 +49,7 @@ class KeepingService:
             answered = 0
             while request := read_request(connection, _KEEP_SECONDS):
                 if request.startswith(b"GET /health/ready "):
+                    self.probes += 1
                     self._tell_health(connection)
                     return
                 self.requests.append(request)
