@@ -1,6 +1,9 @@
 """Pages of allowed origins may read every answer, failures too; others get nothing of it."""
 
+import json
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +21,17 @@ NAMES = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 
 
 @pytest.fixture(scope="module")
-def gateway(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def log_of_gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cors") / "gateway.log"
+
+
+@pytest.fixture(scope="module")
+def gateway(stack: Stack, log_of_gateway: Path) -> Iterator[Api]:
     environment = stack.environment("gateway")
     origins = f"{ORIGIN}, http://localhost:3000"
-    log_path = tmp_path_factory.mktemp("cors") / "gateway.log"
-    with gateway_process(environment, log_path, ALLOWED_ORIGINS=origins, REQUESTS_PER_SECOND="50", BURST="50") as api:
+    with gateway_process(
+        environment, log_of_gateway, ALLOWED_ORIGINS=origins, REQUESTS_PER_SECOND="50", BURST="50"
+    ) as api:
         yield api
 
 
@@ -45,7 +54,9 @@ def test_a_preflight_is_answered_without_a_token_and_without_a_body(gateway: Api
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert names_of(answer, "Access-Control-Allow-Methods") >= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
     asked = {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Accept-Language"}
-    assert names_of(answer, "Access-Control-Allow-Headers") >= asked
+    assert names_of(answer, "Access-Control-Allow-Headers") >= {*asked, "Traceparent", "X-Request-Id"}
+    # Without it a browser asks again before every request.
+    assert int(answer.headers["Access-Control-Max-Age"]) > 0
     assert "Origin" in names_of(answer, "Vary")
     assert "Content-Type" not in answer.headers
     assert "RateLimit" not in answer.headers
@@ -65,6 +76,20 @@ def test_options_from_elsewhere_or_for_something_else_is_no_method(gateway: Api,
 def test_a_preflight_with_a_body_is_none(gateway: Api) -> None:
     answer = gateway.send("OPTIONS", "/v1/users/me", {}, headers={"Origin": ORIGIN, **PREFLIGHT})
     assert answer.error_code == "REQ_405"
+    lines = [f"{name}: {value}" for name, value in {"Origin": ORIGIN, **PREFLIGHT}.items()]
+    chunked = ask(
+        gateway, "OPTIONS", "/v1/users/me", *lines, "Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n"
+    )
+    assert chunked.error_code == "REQ_405"
+
+
+def test_a_preflight_leaves_a_line_in_the_log(gateway: Api, log_of_gateway: Path) -> None:
+    sent = {"Origin": ORIGIN, **PREFLIGHT, "X-Request-Id": uuid.uuid4().hex}
+    assert gateway.send("OPTIONS", "/v1/users/me", headers=sent).status == 204
+    lines = [json.loads(line) for line in log_of_gateway.read_text().splitlines() if sent["X-Request-Id"] in line]
+    assert [(line["event"], line["method"], line["path"], line["status"]) for line in lines] == [
+        ("request", "OPTIONS", "/v1/users/me", 204)
+    ]
 
 
 def failures(gateway: Api) -> list[Answer]:
@@ -110,6 +135,7 @@ def test_only_allowed_origins_are_told_that_they_may_read(
     allowed = get(gateway, Origin=ORIGIN)
     assert allowed.headers["Access-Control-Allow-Origin"] == ORIGIN
     exposed = {"X-Request-Id", "Retry-After", "ETag", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
+    exposed |= {"Allow", "Content-Language", "Location"}
     assert names_of(allowed, "Access-Control-Expose-Headers") >= exposed
     assert "Access-Control-Allow-Credentials" not in allowed.headers
     for answer in (get(gateway), get(gateway, Origin=OTHER), get(gateway, Origin=f"{ORIGIN}.evil.com")):
