@@ -105,17 +105,23 @@ def test_a_change_for_a_compressed_state_is_made_and_an_older_one_refused(phone:
     assert phone.send("PATCH", "/v1/users/me", {"name": "Joe"}, **{"If-Match": marked}).error_code == "USER_409"
 
 
-def test_a_large_failure_is_compressed_and_a_small_success_is_not(
-    gateway: Api, phone: Phone, service: BrokenService
-) -> None:
+def test_a_large_failure_is_compressed_too(gateway: Api, phone: Phone, service: BrokenService) -> None:
     failure = json.dumps({"message": "No such user " * 200, "error_code": "USER_404"}).encode()
     service.reply = raw_reply("404 Not Found", failure)
     answer = read_me(gateway, phone, "gzip")
     assert (answer.status, json.loads(gzip.decompress(answer.body))) == (404, json.loads(failure))
-    service.reply = raw_reply("200 OK", b'{"name": "' + b"x" * 800 + b'"}')
-    small = read_me(gateway, phone, "gzip, br")
-    assert small.headers.get("Content-Encoding") is None
-    assert len(small.data["name"]) == 800
+
+
+@pytest.mark.parametrize(("size", "encoding"), [(1024, None), (1025, "br")])
+def test_what_has_no_more_than_a_kilobyte_stays_as_it_is(
+    gateway: Api, phone: Phone, service: BrokenService, size: int, encoding: str | None
+) -> None:
+    frame = b'{"message":"x","data":{"x":"%s"}}'
+    body = frame % (b"x" * (size - len(frame) + 2))
+    service.reply = raw_reply("200 OK", body)
+    answer = read_me(gateway, phone, "gzip, br")
+    assert answer.headers.get("Content-Encoding") == encoding
+    assert DECODERS[encoding](answer.body) == body
 
 
 def test_an_answer_of_megabytes_arrives_whole(gateway: Api, phone: Phone, service: BrokenService) -> None:
@@ -135,6 +141,14 @@ def test_what_holds_tokens_is_never_compressed(stack: Stack, auth: Api, log_path
             assert answer.headers.get("Content-Encoding") is None
             assert answer.data["tokens"] == "x" * 5000
     service.close()
+
+
+def test_a_part_of_a_file_is_counted_in_its_own_bytes(api: Api) -> None:
+    path = "/docs/swagger-ui.css"
+    part = ask(api, "GET", path, "Range: bytes=100-4099", "Accept-Encoding: gzip, br")
+    assert (part.status, part.headers.get("Content-Encoding")) == (206, None)
+    assert part.headers["Content-Range"].startswith("bytes 100-4099/")
+    assert part.body == ask(api, "GET", path).body[100:4100]
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/v1/errors", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"])
