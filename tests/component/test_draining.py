@@ -6,12 +6,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
+from shared.serving import GRACEFUL_SECONDS
+from tests.support.figures import workers_below
 from tests.support.phone import Phone
 from tests.support.rooms import RoomProcess
 from tests.support.settings import UNLIMITED
@@ -140,6 +143,25 @@ def test_who_is_draining_can_still_be_stopped_at_once(new_room: NewRoom, room: s
     stopping.signal(number)
     stopping.wait(GRACE_SECONDS)
     assert time.monotonic() - began < 10
+
+
+@BOTH
+def test_who_is_told_again_and_again_to_stop_leaves_no_later(new_room: NewRoom, room: str) -> None:
+    stopping = new_room(room)
+    stopping.api.hang_up()
+    workers = workers_below(stopping.port)
+    assert workers
+
+    def are_gone() -> bool:
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.terminate()
+        return not any(map(psutil.pid_exists, (worker.pid for worker in workers)))
+
+    stopping.stop()
+    # Sooner than whoever lost patience with them would end them.
+    eventually(are_gone, seconds=GRACEFUL_SECONDS - 10)
+    assert stopping.wait(GRACE_SECONDS) == 0
 
 
 def test_a_time_to_drain_that_leaves_none_for_the_last_requests_is_refused(stack: Stack, tmp_path: Path) -> None:
