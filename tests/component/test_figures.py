@@ -1,6 +1,8 @@
 """Figures: where they are read, what they add up to, and that nobody outside gets to see them."""
 
 import http.client
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,11 @@ def two_workers(stack: Stack, log_path: Path, temp: Path) -> Iterator[tuple[Api,
     settings = {"METRICS_BIND": address, "WEB_CONCURRENCY": "2", "TMPDIR": str(temp)}
     with gateway_process(stack.environment("gateway"), log_path, **settings) as api:
         yield api, Scraper(address)
+
+
+def slots_of(temp: Path, files: str) -> set[str]:
+    """The workers that have such files."""
+    return {file.stem.rpartition("_")[2] for file in temp.glob(f"latchkey-metrics-*/{files}_*.db")}
 
 
 def kill_and_wait_for_others(port: int) -> None:
@@ -158,5 +165,23 @@ def test_any_worker_tells_the_sum_of_all_and_a_dead_one_is_not_forgotten(
             eventually(lambda: get(f"127.0.0.1:{port}", "/health/live")[0] == 200)
         assert figures.sum_of(REQUESTS, route="/v1/errors") == before + 40
         # Whoever takes a dead worker's place takes its files, so that their number does not grow.
-        assert {file.stem.rpartition("_")[2] for file in temp.glob("latchkey-metrics-*/*.db")} == {"0", "1"}
+        assert slots_of(temp, "*") == {"0", "1"}
     assert list(temp.iterdir()) == []
+
+
+def test_what_a_worker_counted_stays_and_what_it_said_of_itself_goes_with_it(
+    stack: Stack, log_path: Path, tmp_path: Path
+) -> None:
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    with two_workers(stack, log_path, temp) as (api, figures):
+        port = int(api.base_url.rpartition(":")[2])
+        for _ in range(40):
+            assert get(f"127.0.0.1:{port}", "/v1/errors")[0] == 200
+        eventually(lambda: slots_of(temp, "gauge_livemin") == slots_of(temp, "counter") == {"0", "1"})
+        api.hang_up()
+        [master] = {worker.ppid() for worker in workers_below(port)}
+        os.kill(master, signal.SIGTTOU)
+        eventually(lambda: len(slots_of(temp, "gauge_live*")) == 1)
+        assert slots_of(temp, "counter") == {"0", "1"}
+        assert figures.sum_of(REQUESTS, route="/v1/errors") == 40

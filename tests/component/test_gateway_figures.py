@@ -29,6 +29,18 @@ def test_a_services_time_is_told_apart_from_the_gateways(figures: Scraper, phone
     assert 0 < figures.sum_of(f"{name}_sum", service="users") < own
 
 
+def test_the_time_of_a_service_that_never_answered_is_told_too(stack: Stack, log_path: Path, phone: Phone) -> None:
+    name, address, hanging = "latchkey_upstream_duration_seconds", f"127.0.0.1:{free_port()}", BrokenService()
+    hanging.reply = None
+    environment = {**stack.environment("gateway"), "USERS_URL": hanging.url}
+    with gateway_process(environment, log_path, METRICS_BIND=address, DEADLINE_SECONDS="1") as api:
+        assert api.get("/v1/users/me", token=phone.access_token).error_code == "GW_504"
+        figures = Scraper(address)
+        assert figures.sum_of(f"{name}_count", service="users") == 1
+        assert figures.sum_of(f"{name}_sum", service="users") > 0.9
+    hanging.close()
+
+
 def test_a_connection_that_waits_for_the_next_request_is_a_figure(figures: Scraper, phone: Phone) -> None:
     def waits() -> bool:
         # Again and again, because one that nobody uses is closed.
