@@ -127,7 +127,8 @@ def bodies() -> Iterator[Fault]:
         yield Fault(name, raw_reply("200 OK", body))
     yield Fault("another charset", raw_reply("200 OK", b'["\xe9 %b"]' % LEAK, "application/json; charset=latin-1"))
     encoded = {
-        "gzip": (gzip.compress(ENVELOPE), "gzip"), "bad gzip": (b"\x1f\x8b" + LEAK, "gzip"),
+        "gzip": (gzip.compress(ENVELOPE), "gzip"), "JSON that says it is gzip": (ENVELOPE, "gzip"),
+        "bad gzip": (b"\x1f\x8b" + LEAK, "gzip"),
         "a zip bomb of 64 MB": (gzip.compress(bytes(64 * MEGABYTE)), "gzip"),
         "deflate": (zlib.compress(ENVELOPE), "deflate"), "br": (LEAK, "br"), "two encodings": (LEAK, "gzip, br"),
     }  # fmt: skip
