@@ -35,11 +35,15 @@ def connect(api: Api, number: int = 1) -> socket.socket:
     return raw.connect_from(number, urlsplit(api.base_url).port or 0)
 
 
-def is_closed(connection: socket.socket) -> bool:
+def is_readable(connection: socket.socket) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ)
-        if not selector.select(0):
-            return False
+        return bool(selector.select(0))
+
+
+def is_closed(connection: socket.socket) -> bool:
+    if not is_readable(connection):
+        return False
     try:
         return connection.recv(65536) == b""
     except ConnectionError:
@@ -126,6 +130,26 @@ def test_a_slow_head_is_let_go_and_a_slow_body_is_told_why(large: tuple[Api, Bro
         assert answers_until_the_end(head) == b""
         assert time.monotonic() - since < HEAD_SECONDS
     assert not any(b"logout" in request for request in service.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "drips"),
+    [({"SEND_SECONDS": "1", "DEADLINE_SECONDS": "60"}, False), ({"SEND_SECONDS": "60", "DEADLINE_SECONDS": "1"}, True)],
+    ids=["comes to a halt", "never stops"],
+)
+def test_a_body_that_comes_to_a_halt_or_takes_for_ever_is_told_so(
+    stack: Stack, log_path: Path, settings: dict[str, str], *, drips: bool
+) -> None:
+    with gateway(stack, log_path, **settings) as api, connect(api) as body:
+        body.sendall(b"POST /v1/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{")
+        until = time.monotonic() + 20
+        while not is_readable(body) and time.monotonic() < until:
+            if drips:
+                body.sendall(b" ")
+            time.sleep(0.05)
+        assert is_readable(body)
+        answer = raw.read(answers_until_the_end(body), "POST")
+    assert (answer.status, answer.error_code) == (400, "REQ_400")
 
 
 def test_a_network_has_so_many_connections_and_one_more_is_told_so(stack: Stack, log_path: Path) -> None:
