@@ -12,10 +12,19 @@ from tools.stack import Stack
 MODULES = {"gateway": "gateway", "auth": "services.auth", "users": "services.users"}
 
 
-def check(stack: Stack, name: str, *options: str, **settings: str) -> tuple[int, list[str]]:
+# A gateway whose developers have added a route.
+ONE_MORE_ROUTE = """
+import runpy, sys
+from gateway import routes
+routes.ROUTES += (routes.Route("GET", "/internal/x", "users", routes.Guard.PUBLIC),)
+runpy.run_module("gateway", run_name="__main__")
+"""
+
+
+def check(stack: Stack, name: str, *options: str, program: str = "", **settings: str) -> tuple[int, list[str]]:
     """The exit code and the lines of `check`, with these settings on top of the room's own; "" unsets one."""
     finished = subprocess.run(
-        [sys.executable, "-m", MODULES[name], "check", *options],
+        [sys.executable, *(["-c", program] if program else ["-m", MODULES[name]]), "check", *options],
         cwd=ROOT,
         env={**stack.environment(name), **settings},
         capture_output=True,
@@ -40,6 +49,7 @@ def test_everything_that_is_wrong_is_named_at_once(stack: Stack, name: str) -> N
         "users": ("DATABASE_URL", {"THREADS": "x", "AUTH_URL": "nowhere"}),
     }[name]
     settings = {**wrong, missing: "", "DRAIN_SECONDS": "99", "METRICS_BIND": "0.0.0.0", "WEB_CONCURRENCY": "-1"}
+    settings["OTEL_TRACES_SAMPLER_ARG"] = "2"
     code, lines = check(stack, name, **settings)
     assert code == 1
     assert lines[0] == "The configuration is not valid:"
@@ -47,6 +57,11 @@ def test_everything_that_is_wrong_is_named_at_once(stack: Stack, name: str) -> N
     assert named >= set(settings)
     assert f"{missing} is required" in lines
     assert sorted(lines) == sorted(set(lines)), "nothing is said twice"
+
+
+def test_a_mistake_in_the_route_table_is_named(stack: Stack) -> None:
+    code, lines = check(stack, "gateway", program=ONE_MORE_ROUTE)
+    assert (code, lines[1:]) == (1, ["GET /internal/x shows what is for services only"])
 
 
 def test_figures_need_a_port_of_their_own(stack: Stack) -> None:
