@@ -169,6 +169,22 @@ def test_a_network_has_so_many_connections_and_one_more_is_told_so(stack: Stack,
         assert eventually(lambda: _is_served(api))
 
 
+def test_a_worker_has_so_many_connections_and_one_more_waits_until_one_ends(stack: Stack, log_path: Path) -> None:
+    with gateway(stack, log_path, WORKER_CONNECTIONS="2") as api, ExitStack() as exits:
+        api.hang_up()
+        kept = [exits.enter_context(connect(api)) for _ in range(2)]
+        for connection in kept:
+            _ask_live(connection)
+        further = exits.enter_context(connect(api))
+        further.sendall(GET % (b"/health/live", b"Connection: close\r\n"))
+        # Whoever would take it had time to.
+        for _ in range(5):
+            _ask_live(kept[1])
+        assert not is_held(further)
+        kept[0].close()
+        assert answers_until_the_end(further).startswith(b"HTTP/1.1 200")
+
+
 def test_behind_proxies_nobody_is_counted_by_the_proxys_address(stack: Stack, log_path: Path) -> None:
     with (
         gateway(stack, log_path, CONNECTIONS_PER_NETWORK="1", TRUSTED_HOPS="1") as api,
@@ -178,6 +194,14 @@ def test_behind_proxies_nobody_is_counted_by_the_proxys_address(stack: Stack, lo
         for connection in (first, second):
             connection.sendall(GET % (b"/health/live", b""))
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def _ask_live(connection: socket.socket) -> None:
+    connection.sendall(GET % (b"/health/live", b""))
+    received = b""
+    while not received.endswith(b'"data":{}}'):
+        received += connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 200")
 
 
 def _is_served(api: Api) -> bool:
