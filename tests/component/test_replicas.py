@@ -176,9 +176,9 @@ def test_a_replica_that_is_only_busy_for_a_moment_is_not_left_out(
     name.be(FIRST, SECOND)
     api = gateway()
     eventually(lambda: len(served_by(api, phone)) == 2)
-    busy.ready = None
     before = busy.probes
-    # The next one is sent when the first has got no answer.
+    busy.ready = None
+    # The second is sent when the first has got no answer, and a third would be one too many.
     eventually(lambda: busy.probes == before + 2)
     busy.ready = True
     eventually(lambda: busy.probes > before + 4)
