@@ -11,6 +11,7 @@ import redis
 
 from tests.support.crowd import somewhere
 from tests.support.http import Answer, Api
+from tests.support.limited import PAGE, from_network, left
 from tests.support.phone import Phone
 from tests.support.services import gateway_process
 from tests.support.settings import UNLIMITED
@@ -20,7 +21,6 @@ from tools.stack import Stack
 BURST = 60
 # One each second is the least that can be set, so what passes is the burst and one for each second that began.
 SLOW = {"REQUESTS_PER_SECOND": "1", "BURST": str(BURST), "PERSON_REQUESTS_PER_SECOND": "1", "PERSON_BURST": str(BURST)}
-PAGE = "/health/live"
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,6 @@ def pair(stack: Stack, logs: list[Path]) -> Iterator[list[Api]]:
         yield [one, other]
 
 
-def from_network(api: Api, address: str, path: str = PAGE) -> Answer:
-    return api.get(path, headers={"X-Forwarded-For": address})
-
-
 def crowd(pair: list[Api], address: str, number: int) -> tuple[list[Answer], float]:
     """The answers to `number` requests of one network, spread over both gateways, and how many seconds they took."""
     since = time.monotonic()
@@ -53,12 +49,6 @@ def passed(answers: list[Answer]) -> int:
     refused = [answer for answer in answers if answer.status != 200]
     assert {answer.error_code for answer in refused} <= {"REQ_429"}
     return len(answers) - len(refused)
-
-
-def left(answer: Answer, name: str = "network") -> int:
-    """How many requests the RateLimit header says are left."""
-    [standing] = [part for part in answer.headers["RateLimit"].split(", ") if part.startswith(f'"{name}";r=')]
-    return int(standing.split(";")[1].removeprefix("r="))
 
 
 def test_of_three_times_the_limit_exactly_the_limit_passes_two_gateways(pair: list[Api]) -> None:
@@ -97,16 +87,6 @@ def test_the_addresses_of_one_line_are_one_network(pair: list[Api]) -> None:
     line = f"2001:db8:{int(one) << 8 | int(two):x}:{int(three):x}"
     assert left(from_network(pair[0], f"{line}::1")) == BURST - 1
     assert left(from_network(pair[1], f"{line}:ffff::2")) == BURST - 2
-
-
-def test_a_clock_that_was_put_back_refuses_nobody(stack: Stack, pair: list[Api]) -> None:
-    address = somewhere()
-    with redis.Redis.from_url(stack.redis_url) as client:
-        before = set(client.scan_iter("latchkey:limit:*"))
-        from_network(pair[0], address)
-        [bucket] = set(client.scan_iter("latchkey:limit:*")) - before
-        client.set(bucket, f"{BURST - 1} {(time.time() + 3600) * 1e6:.0f}")
-    assert left(from_network(pair[1], address)) == BURST - 2
 
 
 def test_a_person_has_a_limit_whatever_network_a_request_comes_from(pair: list[Api], api: Api) -> None:
@@ -186,22 +166,6 @@ def scripts_run(client: redis.Redis) -> int:
     """How many scripts Valkey has run."""
     stats = client.info("commandstats")
     return sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("evalsha", "eval"))
-
-
-def test_no_address_stands_in_redis_and_what_is_full_again_is_gone(stack: Stack, log_path: Path) -> None:
-    with (
-        gateway_process(stack.environment("gateway"), log_path, REQUESTS_PER_SECOND="1", BURST="3") as gateway,
-        redis.Redis.from_url(stack.redis_url) as client,
-    ):
-
-        def kept() -> list[bytes]:
-            return list(client.scan_iter("latchkey:limit:network:1:3:*"))
-
-        gateway.get(PAGE)
-        names = kept()
-        assert names
-        assert all(b"127.0.0.1" not in name for name in names)
-        eventually(lambda: kept() == [])
 
 
 @pytest.mark.parametrize("trouble", ["frozen", "killed"])
