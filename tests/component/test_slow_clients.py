@@ -176,13 +176,12 @@ def test_a_worker_has_so_many_connections_and_one_more_waits_until_one_ends(stac
         for connection in kept:
             _ask_live(connection)
         further = exits.enter_context(connect(api))
-        further.sendall(GET % (b"/health/live", b"Connection: close\r\n"))
-        # Whoever would take it had time to.
+        # Whoever would take it has time to.
         for _ in range(5):
             _ask_live(kept[1])
         assert not is_held(further)
         kept[0].close()
-        assert answers_until_the_end(further).startswith(b"HTTP/1.1 200")
+        _ask_live(further)
 
 
 def test_behind_proxies_nobody_is_counted_by_the_proxys_address(stack: Stack, log_path: Path) -> None:
