@@ -94,6 +94,8 @@ def test_each_encoding_has_a_tag_of_its_own_which_the_service_knows_again(
     for accept, tag in tags.items():
         answer = read_me(gateway, phone, accept, f"If-None-Match: {tag}")
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
+        # Of a body that it has not, it tells no length (RFC 9110 section 8.6).
+        assert not {"Content-Length", "Content-Type"} & set(answer.headers)
         assert "Accept-Encoding" in answer.headers["Vary"]
         assert b'\r\nif-none-match: "7"\r\n' in service.requests[-1].lower()
 
@@ -165,3 +167,4 @@ def test_the_gateway_s_own_pages_are_compressed_and_keep_their_tags(api: Api, pa
             assert tag.endswith(f'-{accept}"')
             again = ask(api, "GET", path, f"Accept-Encoding: {accept}", f"If-None-Match: {tag}")
             assert (again.status, again.headers["ETag"]) == (304, tag)
+            assert "Content-Length" not in again.headers
