@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.crashing_gateway import PAGE_PLACES, PLACES
 from tests.support.faults import CANARIES
-from tests.support.raw import read, request_bytes, talk
+from tests.support.raw import read, read_all, request_bytes, talk
 from tests.support.waiting import eventually
 from tests.support.world import World
 
@@ -58,3 +58,11 @@ def test_a_crash_of_the_gateway_tells_the_log_everything_and_the_app_nothing(
     assert "ZeroDivisionError" in crash["exception"]
     [request] = [line for line in lines if line["event"] == "request"]
     assert (request["status"], request["error_code"], request["failed"]) == (500, "SRV_500", "gateway")
+
+
+@pytest.mark.parametrize("place", ["preflight", "accept", "address", "language"])
+def test_after_a_crash_the_rest_of_a_request_is_taken_for_no_other_one(world: World, place: str) -> None:
+    head = f"POST {SIGN_UP}?{place} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    received = talk(world.crashing, head.encode() + b"zz\r\nGET /health/live HTTP/1.1\r\nHost: x\r\n\r\n", hang_up=True)
+    [answer] = read_all(received, "POST", "GET")
+    assert (answer.status, answer.error_code, answer.headers["Connection"]) == (500, "SRV_500", "close")
