@@ -26,7 +26,7 @@ def bent_gateway(stack: Stack, log_path: Path, every: int) -> Iterator[tuple[Api
         yield api, Scraper(address)
 
 
-@pytest.mark.parametrize("path", ["/v1/users/me", "/v1/errors"])
+@pytest.mark.parametrize("path", ["/v1/users/me", "/v1/errors", "/docs/nowhere"])
 def test_an_answer_that_breaks_the_envelope_is_replaced_counted_and_logged(
     stack: Stack, log_path: Path, phone: Phone, path: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""The real gateway with a bug in how it writes the envelope: a third member, in services' answers and in one page."""
+"""The real gateway with a bug in how it writes the envelope: a third member.
+
+Services' answers have it, one page, and pages that are not there.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -8,14 +11,15 @@ from gateway import asking
 from gateway.answers import Answer, normalise
 from gateway.app import create_app as create_real_app
 from gateway.proxy import Gateway
-from shared import blueprint
-from shared.envelope import success
+from shared import blueprint, web
+from shared.envelope import failure, success
 
 
 def create_app() -> Gateway:
     """The gateway of the environment; /health/* is as it should be."""
     mock.patch.object(asking, "normalise", _bent).start()
     mock.patch.object(blueprint, "success", _bent_list).start()
+    mock.patch.object(web, "failure", _bent_failure).start()
     return create_real_app()
 
 
@@ -27,6 +31,11 @@ def _bent(*arguments: Any) -> Answer:
 def _bent_list(message: str, data: Any, language: str) -> bytes:
     body = success(message, data, language)
     return _with_more(body) if isinstance(data, list) else body
+
+
+def _bent_failure(code: str, *arguments: Any) -> bytes:
+    body = failure(code, *arguments)
+    return _with_more(body) if code == "REQ_404" else body
 
 
 def _with_more(body: bytes) -> bytes:
