@@ -43,6 +43,16 @@ def test_a_body_that_does_not_arrive_in_time_is_a_400_and_reaches_no_service(
     assert users_behind.requests == []
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+def test_a_body_that_does_not_say_that_it_is_json_reaches_no_service(
+    impatient: Api, users_behind: BrokenService, phone: Phone, content_type: str
+) -> None:
+    said = {"Content-Type": content_type}
+    answer = impatient.send("PATCH", "/v1/users/me", body=b"{}", token=phone.access_token, headers=said)
+    assert answer.error_code == "REQ_415"
+    assert users_behind.requests == []
+
+
 def test_a_deadline_from_outside_is_not_believed(api: Api, phone: Phone) -> None:
     answer = api.get("/v1/users/me", token=phone.access_token, headers={"X-Deadline-Ms": "0"})
     assert answer.status == 200
