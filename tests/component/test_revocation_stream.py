@@ -36,7 +36,7 @@ def own_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture
 def repeater(stack: Stack, valkey: redis.Redis) -> Iterator[RevocationRepeater]:
     database = Database(stack.database_url("auth"), connections=1)
-    yield RevocationRepeater(database, Revocations(valkey, kept=900), lifetime=900)
+    yield RevocationRepeater(database, Revocations(valkey, kept=900), kept=900)
     database.engine.dispose()
 
 
