@@ -8,10 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from gateway import guard
-from gateway.confirmations import Confirmations
-from gateway.guard import TokenGuard
-from gateway.revocations import RevokedSessions
 from shared.access_tokens import APPS_AUDIENCE, AccessTokenVerifier
 from shared.bearer import bearer_token, refuse_other_spellings
 from shared.errors import InvalidToken
@@ -66,15 +62,6 @@ def test_two_bearer_tokens_in_one_header_are_none() -> None:
     # What a server makes of two Authorization headers (RFC 9110 section 5.2).
     with pytest.raises(InvalidToken):
         refuse_other_spellings(bearer_token("Bearer a.b.c,Bearer a.b.c"))
-
-
-def test_the_tokens_that_are_remembered_have_a_bound(keys: KeySet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_MAX_REMEMBERED", 10)
-    nowhere = "redis://127.0.0.1:1/0"
-    checking = TokenGuard(AccessTokenVerifier(keys, "latchkey"), RevokedSessions(nowhere, 900), Confirmations(nowhere))
-    for number in range(25):
-        assert checking.check(f"Bearer {signed(sub=str(number + 1))}").account_id == number + 1
-        assert len(checking._remembered) <= 10
 
 
 class _AnyHeader(KeySet):

@@ -35,7 +35,23 @@ def token(number: int) -> str:
     return jwt.encode({**claims, "iat": now, "exp": now + 60, "jti": "j"}, KEY, algorithm="ES256", headers=headers)
 
 
-def test_a_worker_does_not_remember_tokens_without_end(guard: TokenGuard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.guard._MAX_REMEMBERED", 5)
-    assert [guard.check(f"Bearer {token(number)}").account_id for number in range(20)] == list(range(20))
-    assert 0 < len(guard._remembered) <= 5
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.guard._PORTION", 5)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_worker_does_not_remember_tokens_without_end(guard: TokenGuard) -> None:
+    assert [guard.check(f"Bearer {token(number)}").account_id for number in range(30)] == list(range(30))
+    assert 5 <= len(guard._newer) + len(guard._older) <= 10
+
+
+@pytest.mark.usefixtures("small")
+def test_who_comes_again_and_again_is_remembered_and_who_does_not_is_forgotten(guard: TokenGuard) -> None:
+    regular, stranger = (f"Bearer {token(number)}" for number in (100, 200))
+    known, once = guard.check(regular), guard.check(stranger)
+    for number in range(12):
+        guard.check(f"Bearer {token(number)}")
+        # The very same: it was not verified anew.
+        assert guard.check(regular) is known
+    assert guard.check(stranger) is not once
