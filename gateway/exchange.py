@@ -99,7 +99,7 @@ def exchange(sock: socket.socket, sent: bytes, method: str, max_answer: int) -> 
             received += len(piece)
             # The empty piece is the end, which some answers have instead of a length.
             response.feed(piece)
-    except (OSError, HTTPParseError, ValueError) as error:
+    except (OSError, HTTPParseError) as error:
         raise BrokenAnswer(repr(error), seen) from error
     if len(response.body) > max_answer:
         raise BrokenAnswer(f"more than {max_answer} bytes", seen)
