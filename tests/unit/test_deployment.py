@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,62 @@ def test_a_certificate_for_trying_is_for_the_container_and_its_folder_for_its_ow
     assert re.findall("BEGIN (.*)-----", certificate.read_text()) == ["PRIVATE KEY", "CERTIFICATE"]
     with pytest.raises(subprocess.CalledProcessError):
         make_certificate(folder)
+
+
+def test_a_folder_that_was_there_before_a_certificate_keeps_its_mode_and_its_owner_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    made = self_signed(tmp_path / "certificates")
+    assert made.returncode == 0
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert f"Others on this machine can enter {tmp_path}, and so read the key" in made.stderr
+    (tmp_path / "own").mkdir(mode=0o700)
+    assert self_signed(tmp_path / "own" / "certificates").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("10.2.3.4", "IP Address"), ("fd00::1", "IP Address"), ("v1.2go.example.com", "DNS"), ("localhost", "DNS")],
+)
+def test_a_certificate_is_for_an_address_or_a_name(tmp_path: Path, name: str, kind: str) -> None:
+    made = self_signed(tmp_path / "own" / "certificates", name)
+    assert made.returncode == 0, made.stderr
+    command = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", made.stdout.strip()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"{kind}:" in shown
+
+
+def test_a_certificate_that_can_not_be_made_leaves_nothing_and_says_why(tmp_path: Path) -> None:
+    failed = self_signed(tmp_path / "own" / "certificates", "300.1.2.3")
+    assert failed.returncode != 0
+    assert failed.stderr
+    assert list((tmp_path / "own" / "certificates").iterdir()) == []
+
+
+def self_signed(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "EDGE_CERTIFICATES": str(folder)}
+    command = [ROOT / "deploy/edge/self-signed", *names]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_backup_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    parts = ("about", "latchkey_users.dump", "latchkey_auth.dump", "sums")
+    for name in parts:
+        (tmp_path / name).write_text("nothing")
+    # To GNU tar this is a file of the machine 2026-11-26T04.
+    with tarfile.open(tmp_path / "2026-11-26T04:00.latchkey", "w") as file:
+        for name in parts:
+            file.add(tmp_path / name, name)
+    refused = subprocess.run(
+        [ROOT / "deploy/restore", "2026-11-26T04:00.latchkey"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "2026-11-26T04:00.latchkey is damaged: its checksums are wrong.\n",
+    )
 
 
 def test_figures_are_shown_in_every_container_and_published_by_none() -> None:
