@@ -95,6 +95,25 @@ def test_a_service_is_replaced_container_by_container_and_nobody_notices(
     assert new.isdisjoint(old)
 
 
+def test_a_replacement_that_does_not_start_is_removed_and_the_old_one_serves_on(
+    project: ComposeProject, crowd: Crowd
+) -> None:
+    old = {container["Id"] for container in project.containers("users")}
+    before = len(crowd.done)
+    project.set(MAX_JSON_DEPTH="deep")
+    try:
+        refused = project.script("rolling-restart", "users")
+    finally:
+        project.set(MAX_JSON_DEPTH="")
+    assert refused.returncode == 1
+    assert "MAX_JSON_DEPTH must be a whole number" in refused.stderr
+    assert {container["Id"] for container in project.containers("users")} == old
+    crowd.wait_for(100)
+    assert crowd.failures(since=before) == []
+    project.rolling_restart("users")
+    assert len(project.containers("users")) == len(old)
+
+
 def test_nothing_that_writes_ran_twice(crowd: Crowd, logs: Logs) -> None:
     crowd.wait_for(1)
     writes = Counter(one.request_id for one in logs.served() if one.method != "GET")
