@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.catalogue import CATALOGUE
 from tests.support.compose import ComposeProject, docker
@@ -18,10 +19,13 @@ from tests.support.raw import first_answer, read, read_all, talk
 from tests.support.raw_requests import LIVE, LOGIN, PROBE, RAW_REQUESTS, RawRequest
 from tests.support.waiting import eventually
 from tools import ports
+from tools.process import ROOT
 
 pytestmark = pytest.mark.compose
 
 SLOW = 500
+# Twice CONNECTIONS_PER_NETWORK of this stack.
+CROWD = 1200
 EDGE_BUFFER = 16_384
 # HAProxy closes the connection without a word, and no gateway sees it.
 UNANSWERED = {"length: twice, different"}
@@ -79,7 +83,8 @@ def test_only_the_edge_has_a_port_and_nobody_comes_around_it(edge: EdgeProject) 
     }
     assert published == {"edge"}
     [container] = edge.containers("edge")
-    assert set(container["NetworkSettings"]["Networks"]) == {f"{edge.name}_outside", f"{edge.name}_front"}
+    own = ("outside", "front", "figures")
+    assert set(container["NetworkSettings"]["Networks"]) == {f"{edge.name}_{name}" for name in own}
     on_front = {network for one in edge.containers("auth", "users", "postgres", "valkey")
                 for network in one["NetworkSettings"]["Networks"]}  # fmt: skip
     assert on_front == {f"{edge.name}_inside"}
@@ -95,11 +100,23 @@ def test_the_edge_is_nobody_special_and_cannot_change_its_own_files(edge: EdgePr
 
 
 def test_every_container_has_limits_and_so_has_its_log(edge: EdgeProject) -> None:
-    services = edge.config()["services"]
-    assert {"edge", "check-edge", "gateway", "postgres", "valkey"} <= set(services)
+    services = edge.config("--profile", "observability")["services"]
+    assert {"edge", "check-edge", "gateway", "postgres", "valkey", "prometheus", "grafana"} <= set(services)
     for name, service in services.items():
         assert {"memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
         assert service["logging"]["options"] == {"max-size": "50m", "max-file": "5"}, name
+
+
+def test_prometheus_can_ask_the_edge_for_its_figures_and_does(edge: EdgeProject) -> None:
+    told = edge.config("--profile", "observability")["services"]["prometheus"]
+    assert set(told["networks"]) == {"inside", "desk", "figures"}
+    [container] = edge.containers("gateway")[:1]
+    assert f"{edge.name}_figures" not in container["NetworkSettings"]["Networks"]
+    [job] = yaml.safe_load((ROOT / "deploy/edge/prometheus.yml").read_text())["scrape_configs"]
+    [target] = job["static_configs"][0]["targets"]
+    ask = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
+    somebody = ("run", "--rm", "--network", f"{edge.name}_figures", "python:3.13-slim", "python3", "-c", ask)
+    assert "haproxy_process_nbthread" in docker(*somebody, f"http://{target}/metrics")
 
 
 def test_the_profile_without_the_second_file_fails_and_says_why(env_file: Path) -> None:
@@ -209,6 +226,15 @@ def test_slow_phones_keep_nobody_waiting_and_one_network_has_so_many_connections
         with _slow_connections(edge, 100):
             answer = Api(edge.url).get("/v1/errors")
     assert (answer.error_code, answer.headers["Retry-After"]) == ("REQ_429", "1")
+
+
+def test_one_network_that_asks_nothing_does_not_take_all_connections(edge: EdgeProject) -> None:
+    with ExitStack() as stack:
+        for _ in range(CROWD):
+            stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=20))
+        one_more = stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=5))
+        with suppress(ConnectionError):
+            assert one_more.recv(1) == b""
 
 
 def test_half_a_body_costs_no_gateway_anything(edge: EdgeProject) -> None:

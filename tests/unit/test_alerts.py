@@ -94,6 +94,8 @@ CASES: list[tuple[dict[str, str | None], int, set[str]]] = [
     ({VIOLATIONS: "0x5 1x85"}, 7, {"LatchkeyEnvelopeBroken"}),
     ({up("users"): None}, 2, {"LatchkeyRoomGone"}),
     ({up("users"): "0x90"}, 3, {"LatchkeyRoomGone", "LatchkeyReplicaDown"}),
+    ({up("edge"): "1x90"}, 85, set()),
+    ({up("edge"): "0x90"}, 2, {"LatchkeyRoomGone"}),
     ({up("users", 2): "0x90"}, 3, {"LatchkeyReplicaDown"}),
     ({READY: "0x90"}, 3, {"LatchkeyNotReady"}),
     ({REPLICAS_READY: "2x90"}, 6, {"LatchkeyReplicasLeftOut"}),
