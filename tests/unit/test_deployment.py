@@ -142,7 +142,7 @@ def test_a_certificate_that_can_not_be_made_leaves_nothing_and_says_why(tmp_path
 
 def self_signed(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "EDGE_CERTIFICATES": str(folder)}
-    command = [ROOT / "deploy/edge/self-signed", *names]
+    command = [str(ROOT / "deploy/edge/self-signed"), *names]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
