@@ -1,10 +1,8 @@
 """The front door, for real: TLS and HTTP/2 before two gateways, and every answer of it is the envelope."""
 
-import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -23,9 +21,6 @@ from tools.process import ROOT
 
 pytestmark = pytest.mark.compose
 
-SLOW = 500
-# Twice CONNECTIONS_PER_NETWORK of this stack.
-CROWD = 1200
 EDGE_BUFFER = 16_384
 # HAProxy closes the connection without a word, and no gateway sees it.
 UNANSWERED = {"length: twice, different"}
@@ -205,58 +200,6 @@ def test_without_a_gateway_the_answer_is_the_envelope_and_says_when_to_come_back
     finally:
         edge.do("start", "gateway")
     eventually(lambda: api.get("/v1/errors").status == 200, seconds=60)
-
-
-@contextmanager
-def _slow_connections(edge: EdgeProject, count: int, begun: bytes = LIVE) -> Iterator[None]:
-    """So many phones that have sent a part of a request, which is half a head unless it is given."""
-    context = ssl.create_default_context()
-    with ExitStack() as stack:
-        for _ in range(count):
-            plain = stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=20))
-            connection = stack.enter_context(context.wrap_socket(plain, server_hostname=ports.HOST))
-            connection.sendall(begun)
-        yield
-
-
-def test_slow_phones_keep_nobody_waiting_and_one_network_has_so_many_connections(edge: EdgeProject, api: Api) -> None:
-    with _slow_connections(edge, SLOW):
-        phone = Phone(api).sign_up()
-        assert phone.refresh().status == 200
-        with _slow_connections(edge, 100):
-            answer = Api(edge.url).get("/v1/errors")
-    assert (answer.error_code, answer.headers["Retry-After"]) == ("REQ_429", "1")
-
-
-def test_one_network_that_asks_nothing_does_not_take_all_connections(edge: EdgeProject) -> None:
-    with ExitStack() as stack:
-        for _ in range(CROWD):
-            stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=20))
-        one_more = stack.enter_context(socket.create_connection((ports.HOST, edge.https_port), timeout=5))
-        with suppress(ConnectionError):
-            assert one_more.recv(1) == b""
-
-
-def test_half_a_body_costs_no_gateway_anything(edge: EdgeProject) -> None:
-    with _slow_connections(edge, 5, LOGIN + b"Content-Length: 100\r\n\r\n{"):
-        eventually(lambda: _sessions(edge, "backend") == 5)
-        assert _sessions(edge, "server") == 0
-
-
-def _sessions(edge: EdgeProject, side: str) -> int:
-    """How many requests there are for the gateways just now, or at them (`server`)."""
-    figures = edge.inside("edge", "wget", "-q", "-O", "-", "http://127.0.0.1:9100/metrics").splitlines()
-    wanted = f'haproxy_{side}_current_sessions{{proxy="gateways"'
-    return sum(int(figure.rpartition(" ")[2]) for figure in figures if figure.startswith(wanted))
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [LIVE, LOGIN + b"Content-Length: 100\r\n\r\n{", LOGIN + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{"],
-    ids=["half a head", "half a body", "half a chunk"],
-)
-def test_who_never_finishes_a_request_is_told_so(api: Api, begun: bytes) -> None:
-    assert first_answer(api, begun, "POST").error_code == "REQ_400"
 
 
 def test_a_new_certificate_is_taken_without_a_new_container(edge: EdgeProject) -> None:
