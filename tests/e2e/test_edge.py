@@ -107,8 +107,8 @@ def test_prometheus_can_ask_the_edge_for_its_figures_and_does(edge: EdgeProject)
     assert set(told["networks"]) == {"inside", "desk", "figures"}
     [container] = edge.containers("gateway")[:1]
     assert f"{edge.name}_figures" not in container["NetworkSettings"]["Networks"]
-    [job] = yaml.safe_load((ROOT / "deploy/edge/prometheus.yml").read_text())["scrape_configs"]
-    [target] = job["static_configs"][0]["targets"]
+    [group] = yaml.safe_load((ROOT / "deploy/edge/targets.yml").read_text())
+    [target] = group["targets"]
     ask = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
     somebody = ("run", "--rm", "--network", f"{edge.name}_figures", "python:3.13-slim", "python3", "-c", ask)
     assert "haproxy_process_nbthread" in docker(*somebody, f"http://{target}/metrics")
