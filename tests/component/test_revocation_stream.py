@@ -82,6 +82,22 @@ def test_what_a_replica_that_took_over_has_not_got_is_announced_again(
     assert set(announced(valkey, own_stream)) >= {ended, *before}
 
 
+def test_a_stream_is_called_complete_only_when_everything_is_in_it(
+    phone: Phone, valkey: redis.Redis, own_stream: str, repeater: RevocationRepeater
+) -> None:
+    ended = session_of(phone)
+    phone.log_out()
+    # Nothing can be added to it, because it is none.
+    valkey.set(own_stream, "not a stream")
+    with pytest.raises(redis.RedisError):
+        repeater.repeat()
+    assert not valkey.exists(f"{own_stream}:refilled")
+    valkey.delete(own_stream)
+    repeater.repeat()
+    assert valkey.exists(f"{own_stream}:refilled")
+    assert ended in announced(valkey, own_stream)
+
+
 @pytest.mark.usefixtures("own_stream")
 def test_the_worker_keeps_in_mind_only_what_has_ended_just_now(
     phone: Phone, auth_sql: psycopg.Connection, repeater: RevocationRepeater

@@ -7,8 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from shared import keys as shared_keys
 from shared.keys import KeySet, fetch_jwks
 from tests.support.services import BrokenService, raw_reply
+from tests.support.waiting import eventually
 
 
 def jwk(kid: str, curve: ec.EllipticCurve | None = None) -> dict[str, Any]:
@@ -55,3 +57,14 @@ def test_the_keys_of_a_server_that_fails_are_not_taken() -> None:
     server.reply = raw_reply("200 OK", body, extra=closes)
     assert keys.refresh()
     server.close()
+
+
+def test_keys_that_could_not_be_fetched_are_asked_for_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_keys, "REFRESH_SECONDS", 3600)
+    monkeypatch.setattr(shared_keys, "UNKNOWN_KEY_PAUSE", 0.05)
+    documents = iter([{"keys": [jwk("a")]}, {}, {"keys": [jwk("b")]}])
+    keys = KeySet(lambda: next(documents))
+    assert keys.refresh()
+    # The first attempt from here on fails.
+    keys.start()
+    eventually(lambda: "b" in keys)
