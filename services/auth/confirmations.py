@@ -37,14 +37,18 @@ class Confirmations:
         # Until a batch is acknowledged it is what is read next, so that a failure in between loses nothing.
         self._position = "0" if entries else ">"
         seen = sorted({one for _, fields in entries if (one := _readable(fields))})
-        with self._database.transaction() as session:
-            session.execute(_GIVE_WAY)
-            for session_id, generation in seen:
-                rotation.confirm(session, session_id, generation)
+        if seen:
+            self._confirm(seen)
         if identities := [identity for identity, _ in entries]:
             self._redis.xack(CONFIRMATIONS, _GROUP, *identities)
             self._redis.xdel(CONFIRMATIONS, *identities)
         return len(entries)
+
+    def _confirm(self, seen: list[tuple[uuid.UUID, int]]) -> None:
+        with self._database.transaction() as session:
+            session.execute(_GIVE_WAY)
+            for session_id, generation in seen:
+                rotation.confirm(session, session_id, generation)
 
     def _read(self) -> Any:
         try:
