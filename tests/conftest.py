@@ -2,11 +2,13 @@
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from tests.support.http import Api
 from tests.support.logs import logs_below, secrets_in
@@ -92,6 +94,24 @@ def users_sql(stack: Stack) -> Iterator[psycopg.Connection]:
     """The database of users."""
     with psycopg.connect(stack.database_url("users"), autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def valkey(stack: Stack) -> Iterator[redis.Redis]:
+    """What the stack keeps in Valkey, as text."""
+    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def own_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A stream of ended sessions that no other process writes or follows; to this one it is that of the stack."""
+    stream = f"latchkey:test:{uuid.uuid4()}"
+    for room in ("gateway.revocations", "services.auth.revocations"):
+        monkeypatch.setattr(f"{room}.REVOCATIONS", stream)
+        monkeypatch.setattr(f"{room}.REFILLED", f"{stream}:refilled")
+    yield stream
+    valkey.delete(stream, f"{stream}:refilled")
 
 
 @pytest.fixture

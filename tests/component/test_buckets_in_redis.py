@@ -27,19 +27,13 @@ def gateway(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield api
 
 
-@pytest.fixture
-def client(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
-
-
 def test_no_address_stands_in_redis_and_what_is_full_again_is_gone(
-    stack: Stack, client: redis.Redis, log_path: Path
+    stack: Stack, valkey: redis.Redis, log_path: Path
 ) -> None:
     with gateway_process(stack.environment("gateway"), log_path, REQUESTS_PER_SECOND="1", BURST="3") as gateway:
 
         def kept() -> list[str]:
-            return list(client.scan_iter("latchkey:limit:network:1:3:*"))
+            return list(valkey.scan_iter("latchkey:limit:network:1:3:*"))
 
         gateway.get(PAGE)
         names = kept()
@@ -48,26 +42,26 @@ def test_no_address_stands_in_redis_and_what_is_full_again_is_gone(
         eventually(lambda: kept() == [])
 
 
-def test_a_clock_that_was_put_back_refuses_nobody(gateway: Api, client: redis.Redis) -> None:
+def test_a_clock_that_was_put_back_refuses_nobody(gateway: Api, valkey: redis.Redis) -> None:
     address = somewhere()
-    client.set(bucket_of(client, gateway, address), f"{BURST - 1} {in_an_hour()}")
+    valkey.set(bucket_of(valkey, gateway, address), f"{BURST - 1} {in_an_hour()}")
     assert left(from_network(gateway, address)) == BURST - 2
 
 
-def test_a_part_of_a_token_is_neither_lost_nor_won(gateway: Api, client: redis.Redis) -> None:
+def test_a_part_of_a_token_is_neither_lost_nor_won(gateway: Api, valkey: redis.Redis) -> None:
     address = somewhere()
-    bucket = bucket_of(client, gateway, address)
+    bucket = bucket_of(valkey, gateway, address)
     # To a clock that was put back no time has passed.
-    client.set(bucket, f"1.4 {in_an_hour()}")
+    valkey.set(bucket, f"1.4 {in_an_hour()}")
     assert left(from_network(gateway, address)) == 0
-    assert float(str(client.get(bucket)).split()[0]) == pytest.approx(0.4)
+    assert float(str(valkey.get(bucket)).split()[0]) == pytest.approx(0.4)
 
 
-def bucket_of(client: redis.Redis, gateway: Api, address: str) -> Any:
+def bucket_of(valkey: redis.Redis, gateway: Api, address: str) -> Any:
     """The name of a network's bucket, which has had one request."""
-    before = set(client.scan_iter("latchkey:limit:*"))
+    before = set(valkey.scan_iter("latchkey:limit:*"))
     from_network(gateway, address)
-    [bucket] = set(client.scan_iter("latchkey:limit:*")) - before
+    [bucket] = set(valkey.scan_iter("latchkey:limit:*")) - before
     return bucket
 
 

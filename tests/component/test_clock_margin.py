@@ -5,12 +5,10 @@ When auth's clock is ahead of the gateway's, access tokens live longer than ACCE
 
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 import redis
 
 from services.auth.parts import build_parts
@@ -22,30 +20,19 @@ from tests.support.waiting import eventually
 from tools.stack import Stack
 
 
-@pytest.fixture
-def valkey(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
-
-
 def told(valkey: redis.Redis, session_id: str) -> int:
     """How often the stream says that a session has ended."""
     entries: Any = valkey.xrange(REVOCATIONS)
     return [fields.get("sid") for _, fields in entries].count(session_id)
 
 
-def test_auth_keeps_an_ended_session_in_the_stream(
-    stack: Stack, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stream = f"latchkey:test:{uuid.uuid4()}"
-    monkeypatch.setattr("services.auth.revocations.REVOCATIONS", stream)
+def test_auth_keeps_an_ended_session_in_the_stream(stack: Stack, valkey: redis.Redis, own_stream: str) -> None:
     long_ago = int((time.time() - 1000) * 1000)
     # Valkey takes away blocks of a hundred.
     for number in range(500):
-        valkey.xadd(stream, {"sid": "x"}, id=f"{long_ago}-{number + 1}")
+        valkey.xadd(own_stream, {"sid": "x"}, id=f"{long_ago}-{number + 1}")
     build_parts(Settings.read(stack.environment("auth"))).revocations.write([uuid.uuid4()])
-    assert valkey.xlen(stream) == 501
-    valkey.delete(stream)
+    assert valkey.xlen(own_stream) == 501
 
 
 def test_auth_refills_the_stream_with_it(

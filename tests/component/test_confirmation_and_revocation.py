@@ -1,6 +1,5 @@
 """Between auth and the gateway: a token in use ends the time of lost replies, an ended session ends its tokens."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ AGE = """
                         confirmed_at = confirmed_at - %(s)s * interval '1 second'
     WHERE account_id = %(a)s
 """
-
-
-@pytest.fixture
-def valkey(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
 
 
 def use_access_token_and_wait(phone: Phone, auth_sql: Connection) -> None:

@@ -19,14 +19,14 @@ WAITS_FOR_A_SESSION = """
 
 
 def test_a_batch_gives_way_to_a_request_that_holds_a_session_and_wants_another(
-    stack: Stack, phone: Phone, auth_sql: Connection
+    stack: Stack, phone: Phone, auth_sql: Connection, valkey: redis.Redis
 ) -> None:
     Phone(phone.api, email=phone.email).sign_in()
     rows = auth_sql.execute(OF_THE_PERSON, (phone.user["id"],)).fetchall()
     first, last = rows[0][0], rows[-1][0]
     with psycopg.connect(stack.database_url("auth")) as request:
         request.execute("SELECT 1 FROM sessions WHERE id = %s FOR UPDATE", (last,))
-        with redis.Redis.from_url(stack.redis_url) as valkey, valkey.pipeline(transaction=True) as batch:
+        with valkey.pipeline(transaction=True) as batch:
             for session_id, generation in rows:
                 batch.xadd(CONFIRMATIONS, {"sid": str(session_id), "gen": str(generation)})
             batch.execute()

@@ -21,12 +21,6 @@ from tools.stack import Stack
 
 
 @pytest.fixture
-def valkey(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
-
-
-@pytest.fixture
 def read_only_auth(stack: Stack) -> Iterator[None]:
     """Auth's database as after a failover to a standby: it answers, and takes nothing."""
     with psycopg.connect(stack.database_url("auth"), autocommit=True) as owner:

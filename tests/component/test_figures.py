@@ -40,6 +40,14 @@ def two_workers(stack: Stack, log_path: Path, temp: Path) -> Iterator[tuple[Api,
         yield api, Scraper(address)
 
 
+@pytest.fixture
+def temp(tmp_path: Path) -> Path:
+    """An empty folder for what a server keeps while it runs."""
+    folder = tmp_path / "temp"
+    folder.mkdir()
+    return folder
+
+
 def slots_of(temp: Path, files: str) -> set[str]:
     """The workers that have such files."""
     return {file.stem.rpartition("_")[2] for file in temp.glob(f"latchkey-metrics-*/{files}_*.db")}
@@ -148,10 +156,8 @@ def test_each_check_of_readiness_is_a_figure(stack: Stack, name: str) -> None:
 
 
 def test_any_worker_tells_the_sum_of_all_and_a_dead_one_is_not_forgotten(
-    stack: Stack, log_path: Path, tmp_path: Path
+    stack: Stack, log_path: Path, temp: Path
 ) -> None:
-    temp = tmp_path / "temp"
-    temp.mkdir()
     with two_workers(stack, log_path, temp) as (api, figures):
         port = int(api.base_url.rpartition(":")[2])
         before = figures.sum_of(REQUESTS, route="/v1/errors")
@@ -170,10 +176,8 @@ def test_any_worker_tells_the_sum_of_all_and_a_dead_one_is_not_forgotten(
 
 
 def test_what_a_worker_counted_stays_and_what_it_said_of_itself_goes_with_it(
-    stack: Stack, log_path: Path, tmp_path: Path
+    stack: Stack, log_path: Path, temp: Path
 ) -> None:
-    temp = tmp_path / "temp"
-    temp.mkdir()
     with two_workers(stack, log_path, temp) as (api, figures):
         port = int(api.base_url.rpartition(":")[2])
         for _ in range(40):

@@ -21,23 +21,6 @@ LIFETIME = 900
 
 
 @pytest.fixture
-def valkey(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
-
-
-@pytest.fixture
-def own_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A stream that no other process follows or writes."""
-    stream = f"latchkey:test:{uuid.uuid4()}"
-    for room in ("gateway.revocations", "services.auth.revocations"):
-        monkeypatch.setattr(f"{room}.REVOCATIONS", stream)
-        monkeypatch.setattr(f"{room}.REFILLED", f"{stream}:refilled")
-    yield
-    valkey.delete(stream, f"{stream}:refilled")
-
-
-@pytest.fixture
 def without_worker(stack: Stack) -> Iterator[None]:
     stack.processes["worker"].stop()
     yield

@@ -18,22 +18,6 @@ from tools.stack import Stack
 
 
 @pytest.fixture
-def valkey(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        yield client
-
-
-@pytest.fixture
-def own_stream(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A stream that no other process writes or follows."""
-    stream = f"latchkey:test:{uuid.uuid4()}"
-    monkeypatch.setattr("services.auth.revocations.REVOCATIONS", stream)
-    monkeypatch.setattr("services.auth.revocations.REFILLED", f"{stream}:refilled")
-    yield stream
-    valkey.delete(stream, f"{stream}:refilled")
-
-
-@pytest.fixture
 def repeater(stack: Stack, valkey: redis.Redis) -> Iterator[RevocationRepeater]:
     database = Database(stack.database_url("auth"), connections=1)
     yield RevocationRepeater(database, Revocations(valkey, kept=900), kept=900)
