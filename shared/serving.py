@@ -79,7 +79,9 @@ def _begin_worker(worker: Any, room: str, metrics_port: str, drain_seconds: int)
     # Not at the top: gunicorn's master imports this module, and keeps no figures (see shared/metric_files.py).
     from shared.broken_requests import envelope_broken_requests  # noqa: PLC0415
     from shared.metrics import open_door  # noqa: PLC0415
+    from shared.whole_answers import answer_in_one_piece  # noqa: PLC0415
 
+    answer_in_one_piece()
     envelope_broken_requests(room)
     drain_before_stopping(worker, drain_seconds)
     if metrics_port:
