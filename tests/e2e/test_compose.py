@@ -201,8 +201,14 @@ def test_a_service_enters_its_own_database_only(project: ComposeProject, service
 
 def test_valkey_asks_for_its_password_and_keeps_nothing(project: ComposeProject) -> None:
     assert "Authentication required" in _everything(project.try_to("exec", "-T", "valkey", "valkey-cli", "ping"))
-    command = 'REDISCLI_AUTH="$VALKEY_PASSWORD" valkey-cli config get save'
-    assert "3600" not in project.inside("valkey", "sh", "-c", command)
+    assert "3600" not in _valkey(project, "config get save")
+
+
+def test_valkey_takes_nothing_more_before_its_container_would_be_ended(project: ComposeProject) -> None:
+    limit = project.containers("valkey")[0]["HostConfig"]["Memory"]
+    assert limit > 0
+    assert re.findall(r"\d+", _valkey(project, "config get maxmemory")) == [str(limit // 4 * 3)]
+    assert "noeviction" in _valkey(project, "config get maxmemory-policy")
 
 
 def test_a_service_without_its_database_is_alive_but_not_healthy(project: ComposeProject, api: Api) -> None:
@@ -286,6 +292,10 @@ def test_every_setting_of_a_room_can_be_set(
     passed_on = {name: set(entry["environment"]) for name, entry in new_project().config()["services"].items()}
     for name in names:
         assert passed_on[name] >= settings_read_by(settings.read) | {"LOG_LEVEL", "WEB_CONCURRENCY"}
+
+
+def _valkey(project: ComposeProject, command: str) -> str:
+    return project.inside("valkey", "sh", "-c", f'REDISCLI_AUTH="$VALKEY_PASSWORD" valkey-cli {command}')
 
 
 def _everything(finished: subprocess.CompletedProcess[str]) -> str:

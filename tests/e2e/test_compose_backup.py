@@ -59,6 +59,31 @@ def test_a_backup_of_one_stack_signs_in_and_refreshes_in_another(
     assert phone.sign_in().refresh().status == 200
 
 
+def test_a_newer_postgresql_begins_empty_takes_a_backup_and_leaves_the_old_data_alone(
+    empty: ComposeProject, tmp_path: Path
+) -> None:
+    empty.up()
+    phone = Phone(Api(empty.gateway_url)).sign_up()
+    empty.do("stop", *EVERYTHING_BUT_POSTGRES)
+    file = tmp_path / "before.latchkey"
+    assert empty.script("backup", str(file)).returncode == 0
+    newer = tmp_path / "newer.yml"
+    # The folder is what makes another major release of the image another one.
+    newer.write_text("services: { postgres: { environment: { PGDATA: /var/lib/postgresql/19/docker } } }")
+    empty.set(COMPOSE_FILE=f"docker-compose.yml:{newer}")
+    empty.up("postgres")
+    restored = empty.script("restore", str(file))
+    assert restored.returncode == 0, restored.stderr
+    empty.up()
+    phone.api = Api(empty.gateway_url)
+    assert phone.sign_in().refresh().status == 200
+
+    empty.set(COMPOSE_FILE="docker-compose.yml")
+    empty.up()
+    phone.api = Api(empty.gateway_url)
+    assert phone.sign_in().refresh().status == 200
+
+
 def test_a_backup_that_fails_leaves_no_file(project: ComposeProject, tmp_path: Path) -> None:
     stopped = ComposeProject(project.env_file).script("backup", str(tmp_path / "none"))
     assert stopped.returncode != 0

@@ -114,6 +114,16 @@ def test_a_replacement_that_does_not_start_is_removed_and_the_old_one_serves_on(
     assert len(project.containers("users")) == len(old)
 
 
+def test_a_container_that_is_broken_is_replaced_like_any_other(project: ComposeProject, crowd: Crowd) -> None:
+    (old,) = project.containers("users")
+    docker("network", "disconnect", f"{project.name}_inside", old["Id"])
+    eventually(lambda: project.containers("users")[0]["State"]["Health"]["Status"] == "unhealthy", seconds=60)
+    project.rolling_restart("users")
+    (new,) = project.containers("users")
+    assert new["Id"] != old["Id"]
+    eventually(lambda: crowd.done[-1][1] == "200")
+
+
 def test_nothing_that_writes_ran_twice(crowd: Crowd, logs: Logs) -> None:
     crowd.wait_for(1)
     writes = Counter(one.request_id for one in logs.served() if one.method != "GET")

@@ -140,9 +140,30 @@ def test_a_certificate_that_can_not_be_made_leaves_nothing_and_says_why(tmp_path
     assert list((tmp_path / "own" / "certificates").iterdir()) == []
 
 
+def test_certificates_are_checked_for_their_end(tmp_path: Path) -> None:
+    folder = tmp_path / "certificates"
+    assert "no certificate" in check_certificates(folder).stderr
+    file = self_signed(folder).stdout.strip()
+    # It is made for 90 days.
+    assert (check_certificates(folder).returncode, check_certificates(folder, "89").returncode) == (0, 0)
+    ends = check_certificates(folder, "91")
+    assert ends.returncode == 1
+    assert re.search(rf"{re.escape(file)}: notAfter=.* GMT", ends.stderr)
+    (folder / "old.pem").write_text("nothing")
+    assert check_certificates(folder).returncode == 1
+
+
 def self_signed(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    return edge_script("self-signed", folder, *names)
+
+
+def check_certificates(folder: Path, *days: str) -> subprocess.CompletedProcess[str]:
+    return edge_script("check-certificates", folder, *days)
+
+
+def edge_script(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "EDGE_CERTIFICATES": str(folder)}
-    command = [str(ROOT / "deploy/edge/self-signed"), *names]
+    command = [str(ROOT / "deploy/edge" / name), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
