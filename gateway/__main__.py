@@ -14,7 +14,7 @@ from gateway.routes import ROUTES
 from gateway.settings import Settings
 from shared import tracing
 from shared.redis_client import connect
-from shared.serving import check_configuration, gunicorn_numbers, serving_settings
+from shared.serving import Serving, check_configuration
 from shared.settings import SettingsError
 
 _CONNECT_SECONDS = 2.0
@@ -27,9 +27,7 @@ def main() -> int:
     check = commands.add_parser("check", help="say whether settings and route table are valid, and what is wrong")
     check.add_argument("--connect", action="store_true", help="also ask Redis and every service whether they are there")
     arguments = parser.parse_args()
-    code = check_configuration(
-        Settings.read, Listening.read, serving_settings, tracing.Destination.read, gunicorn_numbers(), _routes
-    )
+    code = check_configuration(Settings.read, Listening.read, Serving.read, tracing.Destination.read, _routes)
     if code == 0 and arguments.connect:
         return _connect(Settings.read(os.environ))
     return code

@@ -73,7 +73,7 @@ def _client_fault(status: int, content_type: str, body: bytes, language: str, ma
         # The gateway has checked the person already. A 401 in a foreign shape is the service's own trouble, and an app
         # that believed it would throw its session away.
         raise BadAnswer("a 401 outside the contract")
-    code = {403: "AUTH_403"}.get(status) or code_for_status(status)
+    code = "AUTH_403" if status == 403 else code_for_status(status)
     return Answer(CATALOGUE[code].status, failure(code, language), code)
 
 

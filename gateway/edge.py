@@ -1,20 +1,17 @@
 """What the gateway does with every request and answer, whatever they are about: limits, web pages, ways out."""
 
 from dataclasses import replace
-from typing import Any
 
 from flask import Response, request
 from werkzeug.datastructures import Headers
 
 from gateway.answers import Answer
-from gateway.compression import accept_tags, compressed
+from gateway.compression import compressed
 from gateway.cors import Cors
-from gateway.headers import HeaderList, add_vary, replace_header
+from gateway.headers import Environ, HeaderList, add_vary, replace_header
 from gateway.limits import Limits
 from shared.access_tokens import Person
 from shared.networks import network_of
-
-Environ = dict[str, Any]
 
 # Where a request keeps how it stands with the limits that counted it.
 _STANDINGS = "latchkey.standings"
@@ -25,15 +22,7 @@ class Edge:
 
     def __init__(self, limits: Limits, cors: Cors) -> None:
         self._limits = limits
-        self._cors = cors
-
-    def accept(self, environ: Environ) -> None:
-        """Read a request's headers as whoever answers it knows them."""
-        accept_tags(environ)
-
-    def preflight(self, environ: Environ) -> HeaderList | None:
-        """The headers that answer a preflight of CORS, or None when this is none that is allowed."""
-        return self._cors.preflight(environ)
+        self.cors = cors
 
     def count_network(self, environ: Environ, address: str) -> None:
         """Count a request of whoever has this address. Raises TooManyRequests."""
@@ -69,6 +58,6 @@ class Edge:
     def _sign(self, environ: Environ, fields: HeaderList) -> None:
         if standings := environ.get(_STANDINGS):
             fields += [("RateLimit", ", ".join(standings)), ("RateLimit-Policy", self._limits.policies)]
-        fields += self._cors.headers(environ)
-        if self._cors.vary:
+        fields += self.cors.headers(environ)
+        if self.cors.vary:
             add_vary(fields, "Origin")

@@ -4,7 +4,7 @@ import structlog
 from flask import Response, g, request
 
 from gateway.answers import Answer
-from gateway.headers import language_headers
+from gateway.headers import HeaderList, language_headers
 from gateway.metrics import checks, violations
 from gateway.routes import Route
 from shared.catalogue import CATALOGUE, CODE_PATTERN
@@ -12,8 +12,6 @@ from shared.envelope import failure
 from shared.strict_json import MAX_DEPTH, BadJson, outermost_names, parse_answer
 from shared.trace import Trace, current_trace
 from shared.web import envelope_response, language
-
-HeaderList = list[tuple[str, str]]
 
 _INSTEAD = "SRV_500"
 _WITHOUT_BODY = frozenset({204, 304})

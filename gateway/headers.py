@@ -8,6 +8,8 @@ from typing import Any
 from shared.networks import CLIENT_ADDRESS_HEADER
 from shared.trace import Trace
 
+# PEP 3333.
+Environ = dict[str, Any]
 HeaderList = list[tuple[str, str]]
 
 # Hop-by-hop (RFC 9110 section 7.6.1), what is about this connection, and what would ask for an answer that the gateway
@@ -78,7 +80,7 @@ def add_vary(fields: HeaderList, name: str) -> None:
         replace_header(fields, "Vary", f"{vary}, {name}")
 
 
-def language_headers(language: str) -> list[tuple[str, str]]:
+def language_headers(language: str) -> HeaderList:
     """What says that an answer depends on the reader's language (RFC 9110 sections 8.5 and 12.5.5)."""
     return [("Content-Language", language), ("Vary", "Accept-Language")]
 

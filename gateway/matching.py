@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gateway.routes import Route
 
-_PARAMETER = re.compile(r"\{[a-z_]+\}")
+PARAMETER = re.compile(r"\{[a-z_]+\}")
 
 
 class RouteTable:
@@ -29,7 +29,7 @@ class RouteTable:
     def _methods_of(self, path: str) -> dict[str, Route]:
         if "{" not in path:
             return self._fixed.setdefault(path, {})
-        pattern = "[^/]+".join(re.escape(part) for part in _PARAMETER.split(path))
+        pattern = "[^/]+".join(re.escape(part) for part in PARAMETER.split(path))
         return self._patterns.setdefault(path, (re.compile(pattern), {}))[1]
 
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway import headers, matching
 from gateway.answers import Answer
 from gateway.asking import ask
+from gateway.compression import accept_tags
 from gateway.edge import Edge
 from gateway.envelope_check import EnvelopeCheck
 from gateway.exchange import UpstreamRequest
 from gateway.guard import TokenGuard
-from gateway.headers import HeaderList
+from gateway.headers import Environ, HeaderList
 from gateway.matching import RouteTable
 from gateway.reading import LastWords, read_body, refuse_ambiguous, target_of
-from gateway.replying import Environ, failed, log_access, respond
+from gateway.replying import failed, log_access, respond
 from gateway.routes import Guard, Route
 from gateway.settings import Settings
 from gateway.upstream import Upstream
@@ -71,9 +72,9 @@ class Gateway:
             return LastWords(respond(environ, start_response, answer, extra, trace), environ, start_response)
 
     def _serve(self, environ: Environ, start_response: "StartResponse", started: float) -> Iterable[bytes]:
-        if (preflight := self._edge.preflight(environ)) is not None:
+        if (preflight := self._edge.cors.preflight(environ)) is not None:
             return self._permit(environ, start_response, preflight)
-        self._edge.accept(environ)
+        accept_tags(environ)
         methods = self._table.methods_for(environ["PATH_INFO"])
         caller = _Caller(
             headers.client_address(environ, self._settings.trusted_hops),
@@ -97,7 +98,7 @@ class Gateway:
                 return self._pages(environ, start_response)
             if route is None:
                 raise MethodNotAllowed(matching.allowed(methods))
-            trace = trace.restarted(self._seconds_for(route))
+            trace = trace.restarted(route.seconds or self._settings.deadline_seconds)
             answer, extra = self._forward(route, environ, body, trace, caller)
         except Exception as error:  # noqa: BLE001 - the place where what goes wrong becomes an envelope
             answer, extra = failed(error, caller.language, trace)
@@ -132,9 +133,6 @@ class Gateway:
         log_access(environ, None, trace, answer, time.perf_counter())
         self._edge.finish(environ, answer, preflight, secret=True)
         return respond(environ, start_response, answer, preflight, trace)
-
-    def _seconds_for(self, route: Route) -> float:
-        return route.seconds or self._settings.deadline_seconds
 
 
 def _header_of(environ: Environ) -> Callable[[str], str | None]:

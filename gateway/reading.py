@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import gevent
@@ -10,12 +10,11 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.wsgi import Response
 from gunicorn.util import close_graceful
 
+from gateway.headers import Environ
 from shared.errors import BadRequest, TooLarge
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
-
-Environ = dict[str, Any]
 
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 # What two programs may read as two different paths, in the decoded path and as it was sent.

@@ -4,14 +4,14 @@ import logging
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway.answers import Answer
 from gateway.asking import who_failed
 from gateway.errors import UpstreamFault
-from gateway.headers import HeaderList, language_headers
+from gateway.headers import Environ, HeaderList, language_headers
 from gateway.routes import Route
 from shared import tracing
 from shared.catalogue import CATALOGUE
@@ -24,8 +24,6 @@ from shared.trace import REQUEST_ID_HEADER, Trace
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
-Environ = dict[str, Any]
-
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -35,7 +33,10 @@ log = structlog.get_logger(__name__)
 def failed(error: Exception, language: str, trace: Trace) -> tuple[Answer, HeaderList]:
     """The envelope for whatever was raised while a request was served, and its headers."""
     known = isinstance(error, ApiError)
-    code = error.entry.code if isinstance(error, ApiError) else "SRV_500"
+    if isinstance(error, ApiError):
+        code, messages, extra = error.entry.code, error.messages, list(error.headers.items())
+    else:
+        code, messages, extra = "SRV_500", (), []
     status = CATALOGUE[code].status
     if status >= 500 and not isinstance(error, UpstreamFault):
         log.error(
@@ -46,8 +47,6 @@ def failed(error: Exception, language: str, trace: Trace) -> tuple[Answer, Heade
             reason=str(error),
             exc_info=None if known else error,
         )
-    messages = error.messages if isinstance(error, ApiError) else ()
-    extra = list(error.headers.items()) if isinstance(error, ApiError) else []
     return Answer(status, failure(code, language, messages), code), extra + language_headers(language)
 
 

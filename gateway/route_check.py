@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from gateway.matching import PARAMETER
 from gateway.routes import Guard, Route
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SERVICE = re.compile(r"[a-z][a-z0-9_]*")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[a-z_]+\}")
-_PARAMETER = re.compile(r"\{[a-z_]+\}")
 _DOTS = frozenset({".", ".."})
 # A route there would hide a page of the gateway, or show what is not for apps.
 _OWN = ("/v1/errors", "/openapi.json", "/docs", "/health", "/.well-known", "/metrics")
@@ -19,7 +19,7 @@ def problems_of(routes: Iterable[Route]) -> list[str]:
     known: dict[tuple[str, str], Route] = {}
     found = []
     for route in routes:
-        shape = route.method, _PARAMETER.sub("{}", route.path)
+        shape = route.method, PARAMETER.sub("{}", route.path)
         if twin := known.get(shape):
             found.append(f"{_name(route)} is there twice, also as {twin.path}")
         known.setdefault(shape, route)
@@ -31,7 +31,7 @@ def _problems(route: Route) -> Iterator[str]:
     segments = route.path.split("/")[1:]
     if not route.path.startswith("/") or not all(map(_SEGMENT.fullmatch, segments)) or not _DOTS.isdisjoint(segments):
         yield "must be a path of plain segments and {parameters}"
-    parameters = _PARAMETER.findall(route.path)
+    parameters = PARAMETER.findall(route.path)
     if len(set(parameters)) < len(parameters):
         yield "names a parameter twice"
     if segments[:1] == ["internal"]:

@@ -10,22 +10,15 @@ from shared.languages import translate
 CONTENT_TYPE = "application/json"
 
 
-def success(message: str, data: Any, language: str) -> bytes:
-    """The body of a success. `data` becomes an object or an array: null is {}, a bare value is {"value": …}."""
-    return dump({"message": translate(message, language), "data": as_data(data)})
+def success(message: str, data: dict[str, Any] | list[Any], language: str) -> bytes:
+    """The body of a success, whose `data` is an object or an array."""
+    return dump({"message": translate(message, language), "data": data})
 
 
 def failure(code: str, language: str, messages: Iterable[str] = ()) -> bytes:
     """The body of a failure: the sentences given, or the catalogue's own, in `language`."""
     sentences = [translate(message, language) for message in messages or (CATALOGUE[code].message,)]
     return dump({"message": "; ".join(sentences), "error_code": code})
-
-
-def as_data(value: Any) -> Any:
-    """What stands under `data` for a value that a service gave."""
-    if value is None:
-        return {}
-    return value if isinstance(value, dict | list) else {"value": value}
 
 
 def dump(value: Any) -> bytes:

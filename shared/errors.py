@@ -52,8 +52,8 @@ class TokenMissing(ApiError):
     code = "AUTH_401"
     message = N_("Access token missing")
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(ApiError):

@@ -50,9 +50,9 @@ def gauge(name: str, what: str, *labels: str, over_workers: Literal["min", "max"
     return Gauge(name, what, labels, registry=_registry, multiprocess_mode=modes[over_workers])
 
 
-def histogram(name: str, what: str, *labels: str, buckets: Iterable[float] = LATENCY_BUCKETS) -> Histogram:
-    """How long things take, in seconds, or how large they are."""
-    return Histogram(name, what, labels, registry=_registry, buckets=tuple(buckets))
+def histogram(name: str, what: str, *labels: str) -> Histogram:
+    """How long things take, in seconds."""
+    return Histogram(name, what, labels, registry=_registry, buckets=LATENCY_BUCKETS)
 
 
 _requests = counter("latchkey_http_requests", "Requests that were answered", "route", "method", "status", "error_code")

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from gunicorn.glogging import Logger
 
@@ -29,10 +29,47 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 T = TypeVar("T")
 
 
-def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings of gunicorn for `room`, from BIND, METRICS_BIND, DRAIN_SECONDS and LOG_LEVEL."""
-    bind, metrics, drain_seconds = settings_or_exit(lambda _: serving_settings(environ))
-    settings_or_exit(lambda _: tracing.Destination.read(environ))
+class Serving(NamedTuple):
+    """What every room's server is told: where it listens, where for figures ("" for nowhere), how it ends and logs."""
+
+    bind: str
+    metrics: str
+    drain_seconds: int
+    log_level: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Serving":
+        """BIND, METRICS_BIND, DRAIN_SECONDS, LOG_LEVEL; SettingsError names what is wrong, also in WEB_CONCURRENCY."""
+        longest = GRACEFUL_SECONDS - KEEPALIVE_SECONDS
+        with Environment(environ) as environment:
+            bind, metrics = environment.text("BIND", "0.0.0.0:8000"), environment.text("METRICS_BIND", "")
+            for name, address in (("BIND", bind), ("METRICS_BIND", metrics)):
+                if address and not port_of(address).isdecimal():
+                    environment.refuse(name, "must look like 0.0.0.0:8000")
+            if port_of(metrics) == port_of(bind):
+                environment.refuse("METRICS_BIND", "must have another port than BIND")
+            # The number of workers, which gunicorn reads itself.
+            environment.integer("WEB_CONCURRENCY", 1, low=1, high=1000)
+            return cls(
+                bind,
+                metrics,
+                environment.integer("DRAIN_SECONDS", DRAIN_SECONDS, low=0, high=longest),
+                log_level(environment),
+            )
+
+
+def log_level(environment: Environment) -> str:
+    """LOG_LEVEL, one of `LOG_LEVELS`."""
+    level = environment.text("LOG_LEVEL", "INFO").upper()
+    if level not in LOG_LEVELS:
+        environment.refuse("LOG_LEVEL", f"must be one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def gunicorn_settings(room: str) -> dict[str, Any]:
+    """Settings of gunicorn for `room`; ends the process when those of `Serving` or tracing are not valid."""
+    bind, metrics, drain_seconds, level = settings_or_exit(Serving.read)
+    settings_or_exit(tracing.Destination.read)
     return {
         "wsgi_app": f"{room}.app:create_app()",
         "bind": [bind, metrics] if metrics else bind,
@@ -49,7 +86,7 @@ def gunicorn_settings(room: str, environ: Mapping[str, str] = os.environ) -> dic
         # The heartbeat file must not lie on a slow disk.
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else tempfile.gettempdir(),
         "logger_class": _Logger,
-        "logconfig_dict": logging_config(room.rpartition(".")[2], log_level(environ)),
+        "logconfig_dict": logging_config(room.rpartition(".")[2], level),
         "post_worker_init": lambda worker: _begin_worker(
             worker, room.rpartition(".")[2], port_of(metrics), drain_seconds
         ),
@@ -88,36 +125,6 @@ def _begin_worker(worker: Any, room: str, metrics_port: str, drain_seconds: int)
         open_door(worker, metrics_port)
 
 
-def log_level(environ: Mapping[str, str]) -> str:
-    """LOG_LEVEL, or INFO when it is none that we know."""
-    level = environ.get("LOG_LEVEL", "INFO").upper()
-    return level if level in LOG_LEVELS else "INFO"
-
-
-def serving_settings(environ: Mapping[str, str]) -> tuple[str, str, int]:
-    """BIND, METRICS_BIND ("" for none) and DRAIN_SECONDS; SettingsError names what is wrong."""
-    longest = GRACEFUL_SECONDS - KEEPALIVE_SECONDS
-    with Environment(environ) as environment:
-        bind, metrics = environment.text("BIND", "0.0.0.0:8000"), environment.text("METRICS_BIND", "")
-        for name, address in (("BIND", bind), ("METRICS_BIND", metrics)):
-            if address and not port_of(address).isdecimal():
-                environment.refuse(name, "must look like 0.0.0.0:8000")
-        if port_of(metrics) == port_of(bind):
-            environment.refuse("METRICS_BIND", "must have another port than BIND")
-        return bind, metrics, environment.integer("DRAIN_SECONDS", DRAIN_SECONDS, low=0, high=longest)
-
-
-def gunicorn_numbers(*names: str) -> Callable[[Mapping[str, str]], None]:
-    """A reader of the numbers that only gunicorn's configuration reads, WEB_CONCURRENCY among them."""
-
-    def read(environ: Mapping[str, str]) -> None:
-        with Environment(environ) as environment:
-            for name in ("WEB_CONCURRENCY", *names):
-                environment.integer(name, 1, low=1, high=100_000)
-
-    return read
-
-
 def check_configuration(*reads: Callable[[Mapping[str, str]], object]) -> int:
     """Say whether everything that is read of the environment is valid, and if not what and why; the exit code."""
     problems: dict[str, None] = {}
@@ -141,4 +148,5 @@ def settings_or_exit(read: Callable[[Mapping[str, str]], T]) -> T:
 
 def configure_command_logs(room: str, *, stream: Literal["stdout", "stderr"] = "stdout") -> None:
     """Log as the services do, for a command or a worker that gunicorn does not start."""
-    logging.config.dictConfig(logging_config(room, log_level(os.environ), stream))
+    level = settings_or_exit(Serving.read).log_level
+    logging.config.dictConfig(logging_config(room, level, stream))

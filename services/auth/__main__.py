@@ -14,10 +14,9 @@ from shared import tracing
 from shared.errors import Unavailable
 from shared.migrations import MigrationError, migrate
 from shared.serving import (
+    Serving,
     check_configuration,
     configure_command_logs,
-    gunicorn_numbers,
-    serving_settings,
     settings_or_exit,
 )
 
@@ -32,7 +31,7 @@ def main() -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args()
     if arguments.command == "check":
-        return check_configuration(Settings.read, serving_settings, tracing.Destination.read, gunicorn_numbers())
+        return check_configuration(Settings.read, Serving.read, tracing.Destination.read)
     administers = arguments.command in _ADMINISTRATION
     # What a command of administration answers is read by people and programs, so its log goes elsewhere.
     configure_command_logs("auth", stream="stderr" if administers else "stdout")

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from services.auth import key_rotation, sessions, standing
+from services.auth import key_rotation, sessions, worker_figures
 from services.auth.models import AuditEvent, BrakeRow, OutboxEntry, SessionRow, SignupKey
 from services.auth.settings import DAY, Settings
 from services.auth.tokens import SERVICE_TOKEN_LIFETIME
@@ -46,7 +46,7 @@ class CleanUp:
         done = {step.__name__.strip("_"): self._do(step) for step in self._steps()}
         if not any(done.values()):
             self._next_round = time.monotonic() + self._settings.clean_up_interval
-            standing.count_sessions(self._database)
+            worker_figures.count_sessions(self._database)
         log.debug("cleaned_up", **done)
         return sum(done.values())
 

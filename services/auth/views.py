@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from flask import request
 
 from services.auth.accounts import Credentials
@@ -13,6 +14,8 @@ from shared.networks import CLIENT_ADDRESS_HEADER, network_of
 from shared.service_client import ServiceError, ServiceUnreachable
 
 PROFILE_SECONDS = 0.8
+
+log = structlog.get_logger(__name__)
 
 
 def client_network() -> str:
@@ -46,6 +49,7 @@ def profile_of(account_id: int) -> dict[str, Any] | None:
     """The profile as users has it, or None when users does not say so in time: signing in works without."""
     try:
         profiles = parts().users.get("/internal/profiles", {"ids": str(account_id)}, seconds=PROFILE_SECONDS)
-    except (ServiceError, ServiceUnreachable):
+    except (ServiceError, ServiceUnreachable) as error:
+        log.warning("profile_unknown", account_id=account_id, reason=repr(error))
         return None
     return next(iter(profiles), None)

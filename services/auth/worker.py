@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 import structlog
 
-from services.auth import metrics, outbox, standing
+from services.auth import metrics, outbox, worker_figures
 from services.auth.cleanup import CleanUp
 from services.auth.confirmations import Confirmations
 from services.auth.parts import Parts
@@ -43,7 +43,7 @@ def run(parts: Parts) -> None:
     threads = [
         threading.Thread(target=_repeat, args=(name, job, rounds, stop), name=name) for name, job in jobs.items()
     ]
-    look_often(lambda: standing.look(parts.database))
+    look_often(lambda: worker_figures.look(parts.database))
     serve_alone(parts.settings.metrics_bind)
     for thread in threads:
         thread.start()

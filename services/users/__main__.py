@@ -8,10 +8,9 @@ from services.users.settings import Settings
 from shared import tracing
 from shared.migrations import MigrationError, migrate
 from shared.serving import (
+    Serving,
     check_configuration,
     configure_command_logs,
-    gunicorn_numbers,
-    serving_settings,
     settings_or_exit,
 )
 
@@ -23,7 +22,7 @@ def main() -> int:
     commands.add_parser("migrate", help="bring the database to the newest revision")
     commands.add_parser("check", help="say whether the settings are valid, and what is wrong")
     if parser.parse_args().command == "check":
-        return check_configuration(Settings.read, serving_settings, tracing.Destination.read, gunicorn_numbers())
+        return check_configuration(Settings.read, Serving.read, tracing.Destination.read)
     configure_command_logs("users")
     try:
         migrate(migrations.FOLDER, settings_or_exit(Settings.read).database_url)

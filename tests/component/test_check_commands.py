@@ -49,7 +49,7 @@ def test_everything_that_is_wrong_is_named_at_once(stack: Stack, name: str) -> N
         "users": ("DATABASE_URL", {"THREADS": "x", "AUTH_URL": "nowhere"}),
     }[name]
     settings = {**wrong, missing: "", "DRAIN_SECONDS": "99", "METRICS_BIND": "0.0.0.0", "WEB_CONCURRENCY": "-1"}
-    settings["OTEL_TRACES_SAMPLER_ARG"] = "2"
+    settings |= {"OTEL_TRACES_SAMPLER_ARG": "2", "LOG_LEVEL": "loud"}
     code, lines = check(stack, name, **settings)
     assert code == 1
     assert lines[0] == "The configuration is not valid:"
@@ -57,6 +57,22 @@ def test_everything_that_is_wrong_is_named_at_once(stack: Stack, name: str) -> N
     assert named >= set(settings)
     assert f"{missing} is required" in lines
     assert sorted(lines) == sorted(set(lines)), "nothing is said twice"
+
+
+@pytest.mark.parametrize(("name", "setting"), [("auth", "THREADS"), ("users", "THREADS"), ("gateway", "LOG_LEVEL")])
+def test_a_server_that_is_told_nonsense_says_so_and_does_not_start(stack: Stack, name: str, setting: str) -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", f"python:{MODULES[name]}.gunicorn_conf"],
+        cwd=ROOT,
+        env={**stack.environment(name), setting: "many"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert started.returncode != 0
+    assert f"The configuration is not valid:\n{setting} must be" in started.stderr
+    assert "Traceback" not in started.stderr
 
 
 def test_a_mistake_in_the_route_table_is_named(stack: Stack) -> None:
