@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Interval, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Interval, bindparam, false, func, select, update
 from sqlalchemy.orm import Session
 
 from services.auth import audit, refresh_brake, sessions
@@ -90,9 +90,10 @@ def refresh_at_once(connection: Driver, token: PresentedToken, settings: Setting
 def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotation:
     """Answer any refresh, in one transaction.
 
-    A token of the generation before is answered with the present pair until that was confirmed and `refresh_grace`
-    seconds after, at most for `refresh_unconfirmed`. Later, and for anything older, the token was stolen: the session
-    ends. Raises InvalidRefreshToken, AccountDisabled, SessionEnded, RefreshTokenExpired and TooManyAttempts.
+    A spent token is answered with its successor until that was used and `refresh_grace` seconds after, at most for
+    `refresh_unconfirmed`; it is used when its access token was confirmed, or when it was presented itself. Later, and
+    when three newer ones were made, the token was stolen: the session ends. Raises InvalidRefreshToken,
+    AccountDisabled, SessionEnded, RefreshTokenExpired and TooManyAttempts.
     """
     session_of(session, token, settings)
     # Whoever rotates it at the same moment has finished now, and nobody begins before this transaction ends.
@@ -107,9 +108,9 @@ def rotate(session: Session, token: PresentedToken, settings: Settings) -> Rotat
     if rotated := _next_generation(session, token, settings):
         return Rotation(rotated)
     standing = Standing(row.id, row.account_id, row.generation, row.secret, row.idle_expires_at)
-    if row.generation == token.generation + 1 and session.scalar(_still_repeatable(row, settings)):
+    if session.scalar(_still_repeatable(row, token, settings)):
         _COUNT_AGAIN.run(session, {"session_id": row.id, "pace": refresh_brake.pace(settings)})
-        return Rotation(standing)
+        return Rotation(standing._replace(generation=token.generation + 1))
     audit.record(
         session,
         "refresh_reuse_detected",
@@ -173,8 +174,13 @@ def _next_generation(session: Session | Driver, token: PresentedToken, settings:
     return Standing._make(rotated) if rotated else None
 
 
-def _still_repeatable(row: SessionRow, settings: Settings) -> Any:
-    unconfirmed = SessionRow.rotated_at > func.now() - timedelta(seconds=settings.refresh_unconfirmed)
-    used_long_ago = SessionRow.confirmed_at <= func.now() - timedelta(seconds=settings.refresh_grace)
-    in_grace = SessionRow.confirmed_at.is_(None) | ~used_long_ago
-    return select(unconfirmed & in_grace).where(SessionRow.id == row.id)
+def _still_repeatable(row: SessionRow, token: PresentedToken, settings: Settings) -> Any:
+    grace_began = func.now() - timedelta(seconds=settings.refresh_grace)
+    repeatable: ColumnElement[bool] = false()
+    if row.generation == token.generation + 1:
+        unconfirmed = SessionRow.rotated_at > func.now() - timedelta(seconds=settings.refresh_unconfirmed)
+        repeatable = unconfirmed & (SessionRow.confirmed_at.is_(None) | (SessionRow.confirmed_at > grace_began))
+    elif row.generation == token.generation + 2:
+        # Its successor was presented when the newest pair was made. A request that crossed is no theft.
+        repeatable = SessionRow.rotated_at > grace_began
+    return select(repeatable).where(SessionRow.id == row.id)

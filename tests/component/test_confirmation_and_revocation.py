@@ -120,6 +120,18 @@ def test_later_the_old_token_is_a_theft_that_ends_this_session_and_no_other(phon
     assert ended.fetchall() == [("reuse_detected",)]
 
 
+def test_a_token_whose_successor_was_presented_is_good_for_its_successor_for_a_minute_and_then_a_theft(
+    phone: Phone, auth_sql: Connection
+) -> None:
+    grandparent = phone.refresh_token
+    parent = phone.refresh().data["refresh_token"]
+    phone.refresh()
+    grow_older(phone, auth_sql, 55)
+    assert phone.refresh(grandparent).data["refresh_token"] == parent
+    grow_older(phone, auth_sql, 10)
+    assert phone.refresh(grandparent).error_code == "AUTH_006"
+
+
 def test_a_lost_reply_is_not_answered_again_after_a_day(phone: Phone, auth_sql: Connection) -> None:
     spent = phone.refresh_token
     phone.refresh()

@@ -45,11 +45,17 @@ class Model:
         if presented == self.generation:
             self.generation, self.since_rotation, self.since_confirmation = presented + 1, 0, None
             return self.generation
-        in_grace = self.since_confirmation is None or self.since_confirmation < GRACE
-        if presented == self.generation - 1 and self.since_rotation < UNCONFIRMED and in_grace:
-            return self.generation
+        if self.is_repeatable(presented):
+            return presented + 1
         self.ended = True
         return None
+
+    def is_repeatable(self, presented: int) -> bool:
+        """Whether a spent token gets its successor again: unused, or used (seen, or presented) less than GRACE ago."""
+        if presented == self.generation - 1:
+            in_grace = self.since_confirmation is None or self.since_confirmation < GRACE
+            return self.since_rotation < UNCONFIRMED and in_grace
+        return presented == self.generation - 2 and self.since_rotation < GRACE
 
 
 class Refreshing(RuleBasedStateMachine):
@@ -112,6 +118,12 @@ class Refreshing(RuleBasedStateMachine):
         got = self.present(self.owner)
         assert got is not None or self.thief_was_here
 
+    @precondition(lambda self: not self.model.ended and self.owner > 0 and self.model.since_rotation < GRACE)
+    @rule()
+    def a_request_of_the_owner_arrives_late(self) -> None:
+        got = self.present(self.owner - 1)
+        assert got is not None or self.thief_was_here, "a request that crossed another signed the owner out"
+
     @rule()
     def auth_crashes_before_the_commit(self) -> None:
         token = refresh_tokens.derive(self.row_id, self.owner, self.secret, self.config.refresh_token_key)
@@ -151,12 +163,13 @@ class Refreshing(RuleBasedStateMachine):
             self.model.since_confirmation += seconds
 
     @precondition(lambda self: not self.model.ended)
-    @rule(behind=sampled_from([0, 1, 1, 2]))
+    @rule(behind=sampled_from([0, 1, 1, 2, 3]))
     def thief_refreshes_with_a_copied_token(self, behind: int) -> None:
         presented = max(0, self.model.generation - behind)
-        beyond = presented < self.model.generation - 1 or (
-            presented < self.model.generation
-            and (self.model.since_rotation >= UNCONFIRMED or (self.model.since_confirmation or 0) >= GRACE)
+        behind = self.model.generation - presented
+        used = self.model.since_rotation if behind > 1 else self.model.since_confirmation or 0
+        beyond = presented < self.model.generation and (
+            behind > 2 or self.model.since_rotation >= UNCONFIRMED or used >= GRACE
         )
         self.thief_was_here = True
         got = self.present(presented)

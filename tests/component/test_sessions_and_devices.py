@@ -84,8 +84,8 @@ def log_out_from_elsewhere(phone: Phone, other: Phone, _sql: Connection) -> None
 
 def be_robbed(phone: Phone, _other: Phone, _sql: Connection) -> None:
     stolen = phone.refresh_token
-    phone.refresh()
-    phone.refresh()
+    for _ in range(3):
+        phone.refresh()
     phone.api.post("/v1/auth/refresh", {"refresh_token": stolen})
 
 

@@ -10,6 +10,7 @@ from unittest import mock
 
 from gateway import headers, pages, proxy
 from gateway.app import create_app as create_real_app
+from gateway.cors import Cors
 from gateway.edge import Edge
 from gateway.envelope_check import EnvelopeCheck
 from gateway.guard import TokenGuard
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 # By what the query says: something that every request, or every one to a service, comes through.
 PLACES: dict[str, tuple[Any, str]] = {
-    "preflight": (Edge, "preflight"),
-    "accept": (Edge, "accept"),
+    "preflight": (Cors, "preflight"),
+    "accept": (proxy, "accept_tags"),
     "address": (headers, "client_address"),
     "language": (proxy, "choose_language"),
     "limit": (Edge, "count_network"),

@@ -40,8 +40,8 @@ def expired_refresh_token(world: World) -> Answer:
 def spent_refresh_token(world: World) -> Answer:
     phone = world.phone()
     stolen = phone.refresh_token
-    phone.refresh()
-    phone.refresh()
+    for _ in range(3):
+        phone.refresh()
     return phone.refresh(stolen)
 
 
