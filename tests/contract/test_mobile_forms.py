@@ -1,5 +1,6 @@
 """The mobile contract, sections 1 to 3: what the forms refuse, and sign-ups that are sent twice."""
 
+import gzip
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,12 @@ def test_a_body_that_is_not_announced_as_json_is_415(api: Api) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", "application/json-patch"):
         answer = api.send("POST", "/v1/auth/login", body=b"{}", headers={"Content-Type": content_type})
         assert (answer.status, answer.error_code) == (415, "REQ_415")
+
+
+def test_a_body_that_is_packed_is_415(api: Api) -> None:
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = api.send("POST", "/v1/auth/login", body=gzip.compress(b"{}"), headers=packed)
+    assert (answer.status, answer.error_code) == (415, "REQ_415")
 
 
 def test_json_with_a_charset_is_json(reader: Phone) -> None:
