@@ -1,4 +1,4 @@
-"""What can go wrong behind the gateway; all of it is a fault of a service, never the app's and never a sign-out."""
+"""What goes wrong behind the gateway, which is never the app's fault nor a sign-out; and the session that has ended."""
 
 from shared.errors import ApiError
 

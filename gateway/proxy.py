@@ -137,8 +137,9 @@ class Gateway:
 
 def _is_plain_json(environ: Environ) -> bool:
     """Whether a body is announced as JSON, and not packed (RFC 9110 section 8.4): nobody here unpacks it."""
-    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    return media_type == CONTENT_TYPE and environ.get("HTTP_CONTENT_ENCODING", "identity").lower() == "identity"
+    media_type: str = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    coding: str = environ.get("HTTP_CONTENT_ENCODING", "identity").lower()
+    return media_type == CONTENT_TYPE and coding == "identity"
 
 
 def _header_of(environ: Environ) -> Callable[[str], str | None]:

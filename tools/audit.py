@@ -46,7 +46,7 @@ def verdict(output: str, complaints: str = "") -> int:
     for package in packages:
         for found in package.get("vulns", ()):
             fixed = ", ".join(found["fix_versions"]) or "no release"
-            print(f"{package['name']} {package['version']} has {found['id']}, which {fixed} mends")
+            print(f"{package['name']} {package['version']} has {found['id']}, fixed in {fixed}")
     vulnerable = [package for package in packages if package.get("vulns")]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     if unknown:

@@ -1,6 +1,7 @@
 """Writes the API document: what the services and the gateway say of themselves, seen from outside the gateway."""
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,6 +38,8 @@ _WITH_BODY = ("REQ_413", "REQ_415")
 
 def build() -> Document:
     """The whole document."""
+    if strangers := {route.service for route in ROUTES} - set(_ROOMS):
+        sys.exit(f"{', '.join(strangers)}: a service with routes needs its blueprints in tools/openapi.py")
     specs = {room: _spec(room, blueprints) for room, blueprints in _ROOMS.items()}
     paths: Document = {}
     for route in ROUTES:

@@ -16,4 +16,4 @@ class ProfileChanged(ApiError):
 
 
 class ProfileOnItsWay(Unavailable):
-    """The account exists, or its owner had no token; auth's worker is about to deliver the profile."""
+    """The account exists, since its owner has a token; auth's worker is about to deliver the profile."""

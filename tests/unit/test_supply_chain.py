@@ -27,7 +27,7 @@ def test_vulnerable_and_not_asked_are_two_things(
 ) -> None:
     assert audit.verdict(json.dumps({"dependencies": packages})) == code
     said = capsys.readouterr().out
-    assert ("old 1.0 has PYSEC-1, which 1.1 mends" in said) == (VULNERABLE in packages)
+    assert ("old 1.0 has PYSEC-1, fixed in 1.1" in said) == (VULNERABLE in packages)
     assert ("Nothing could be learned about 1 of" in said) == (UNKNOWN in packages)
 
 

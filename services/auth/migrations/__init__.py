@@ -1,4 +1,4 @@
-"""The history of auth's database."""
+"""The history of the database of auth."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The history of users's database."""
+"""The history of the database of users."""
 
 from pathlib import Path
 
