@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ _WRITING = threading.RLock()
 # A pipe, such as Docker reads, mixes what several workers write when it is longer than 4096 bytes (PIPE_BUF). A sign of
 # a path takes up to six, and no path that we know is longer.
 _LONGEST_PATH = 500
+# No name or number in a path of ours is longer; a token that somebody put there by mistake is.
+_LONG_PART = re.compile(r"([^/]{8})[^/]{33,}")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _STEPS: list[Any] = [
@@ -80,10 +83,10 @@ def log_request(level: int, *, path: str | None, **fields: Any) -> None:
     """Write the line that a request leaves, in the form of all others.
 
     It goes past structlog and logging, which took a fifth of all processor time at the gateway: there is one such line
-    for every request. Of a very long path it has the beginning.
+    for every request. Of a very long path, and of a part of one that may be a token, it has the beginning.
     """
     if logging.root.isEnabledFor(level):
-        path = path and path[:_LONGEST_PATH]
+        path = path and _LONG_PART.sub(r"\1…", path)[:_LONGEST_PATH]
         line = {**_ROOM, "path": path, **fields, "event": "request", "level": logging.getLevelName(level).lower()}
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         text = _encode(line) + "\n"

@@ -121,6 +121,17 @@ def test_a_broken_request_leaves_one_line_too_and_nothing_of_what_it_said(
     assert "SESAME" not in log.text
 
 
+def test_tokens_in_a_path_stay_out_of_the_log(phone: Phone, log_of: Callable[[str], Log]) -> None:
+    gateway, auth = log_of("gateway"), log_of("auth")
+    for token in (phone.refresh_token, phone.access_token):
+        asked = marked()
+        phone.api.send("DELETE", f"/v1/auth/sessions/{token}", token=phone.access_token, headers=asked)
+        for log in (gateway, auth):
+            line = log.line(request_id=asked["X-Request-Id"])
+            assert line["path"] == f"/v1/auth/sessions/{token[:8]}…"
+            assert token[:20] not in log.text
+
+
 def test_secrets_in_a_query_string_stay_out_of_the_log(phone: Phone, log_of: Callable[[str], Log]) -> None:
     logs, sent = [log_of("gateway"), log_of("users")], marked()
     assert phone.get("/v1/users/me?access_token=SESAME", **sent).status == 200
