@@ -119,3 +119,21 @@ def test_a_hostile_text_takes_linear_time(text: bytes) -> None:
         parse(text)
     with pytest.raises(BadJson):
         parse_answer(text)
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        b'"' + b"\\" * 1_000_000 + b'"',
+        b'"' + b'\\"' * 500_000 + b'"',
+        b'"' + b"[" * 1_000_000 + b'"',
+        b'"",' * 300_000 + b'""',
+        b'"[","\\"[",' * 100_000 + b'""',
+    ],
+    ids=["backslashes", "quotes", "brackets", "many", "many with brackets"],
+)
+def test_strings_are_left_out_of_the_depth_of_a_text_in_linear_time(strings: bytes) -> None:
+    # More brackets than any depth, so that each is looked at.
+    text = b"[" + b"[]," * len(DEPTHS) + strings + b"]"
+    assert [reads(read, text, 2) for read in (parse, parse_answer)] == [True, True]
+    assert [reads(read, text, 1) for read in (parse, parse_answer)] == [False, False]
