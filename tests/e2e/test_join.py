@@ -37,6 +37,13 @@ def arrives(phone: Phone) -> bool:
     return True
 
 
+def deliveries(stack: Stack, phone: Phone) -> int:
+    """How often users was told of this account."""
+    lines = stack.processes["users"].log_path.read_text().splitlines()
+    told = f'"path":"/internal/profiles/{phone.user["id"]}"'
+    return sum('"method":"PUT"' in line and told in line for line in lines)
+
+
 def start(stack: Stack, *names: str) -> None:
     for name in names:
         stack.processes[name].start()
@@ -112,9 +119,18 @@ def test_a_profile_arrives_although_postgresql_was_killed_in_between(
     assert phone.refresh().status == 200
 
 
-def test_an_entry_is_delivered_once_and_then_left_alone(stack: Stack, phone: Phone, auth_sql: Connection) -> None:
+def test_an_entry_that_was_delivered_is_left_alone(
+    stack: Stack, phone: Phone, new_phone: Callable[[], Phone], auth_sql: Connection
+) -> None:
     waiting = "SELECT count(*) FROM outbox WHERE account_id = %s AND delivered_at IS NULL"
-    assert auth_sql.execute(waiting, (phone.user["id"],)).fetchone() == (0,)
+    eventually(lambda: auth_sql.execute(waiting, (phone.user["id"],)).fetchone() == (0,))
+    before = eventually(lambda: deliveries(stack, phone))
+    # What comes after it is left to the worker, whose round would take it along.
+    stack.processes["users"].stop()
+    newcomer = new_phone().sign_up()
+    start(stack, "users")
+    eventually(lambda: arrives(newcomer))
+    assert deliveries(stack, phone) == before
 
 
 def test_people_stay_signed_in_while_redis_is_down(stack: Stack, phone: Phone) -> None:
