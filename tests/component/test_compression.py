@@ -138,7 +138,7 @@ def test_what_holds_tokens_is_never_compressed(stack: Stack, auth: Api, log_path
     # What every page of this service answers: its keys, and as much as many tokens.
     service.reply = raw_reply("200 OK", json.dumps({"keys": keys, "tokens": "x" * 5000}).encode())
     with gateway_process(stack.environment("gateway"), log_path, AUTH_URL=service.url) as gateway:
-        for path in ("/v1/auth/signup", "/v1/auth/login", "/v1/auth/refresh"):
+        for path in ("/v1/auth/signup", "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout"):
             answer = ask(gateway, "POST", path, "Accept-Encoding: gzip, br", "Content-Length: 0")
             assert answer.headers.get("Content-Encoding") is None
             assert answer.data["tokens"] == "x" * 5000
