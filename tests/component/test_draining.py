@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 from tools.stack import Stack
 
 DRAIN_SECONDS = 3
-# What docker-compose.yml gives a container, less what gunicorn's own graceful_timeout takes.
+# By then gunicorn's own graceful_timeout is over, and docker-compose.yml gives a container ten seconds more.
 GRACE_SECONDS = 30
 AT_ONCE = 50
 
