@@ -85,9 +85,9 @@ def new_service(port: int) -> Iterator[NewService]:
         service.close()
 
 
-def served_by(api: Api, phone: Phone, requests: int = 20, method: str = "GET") -> Counter[str]:
-    """Which services answer so many requests."""
-    answers = [api.send(method, "/v1/users/me", token=phone.access_token) for _ in range(requests)]
+def served_by(api: Api, phone: Phone, method: str = "GET") -> Counter[str]:
+    """Which services answer twenty requests."""
+    answers = [api.send(method, "/v1/users/me", token=phone.access_token) for _ in range(20)]
     return Counter(answer.data["served_by"] for answer in answers)
 
 

@@ -24,8 +24,8 @@ def reader(stack: Stack) -> ServiceClient:
     return ServiceClient(stack.users_url, ClientCredentials(stack.auth_url, CLIENT_ID, CLIENT_SECRET, "users"))
 
 
-def service_token(auth: Api, secret: str = CLIENT_SECRET, audience: str = "users") -> str:
-    request = {"client_id": CLIENT_ID, "client_secret": secret, "audience": audience}
+def service_token(auth: Api, secret: str = CLIENT_SECRET) -> str:
+    request = {"client_id": CLIENT_ID, "client_secret": secret, "audience": "users"}
     return str(auth.post("/internal/token", request).data["access_token"])
 
 

@@ -12,14 +12,14 @@ from tools.stack import Stack
 
 
 @contextmanager
-def superuser(stack: Stack, database: str = "postgres") -> Iterator[psycopg.Connection]:
+def superuser(stack: Stack) -> Iterator[psycopg.Connection]:
     """PostgreSQL as its superuser."""
     with psycopg.connect(
         host=HOST,
         port=stack.ports.postgres,
         user="postgres",
         password=stack.secrets.postgres,
-        dbname=database,
+        dbname="postgres",
         autocommit=True,
     ) as connection:
         yield connection

@@ -64,9 +64,9 @@ def addresses(project: ComposeProject, service: str) -> dict[str, str]:
     return {_log_name(one): _address(one) for one in project.containers(service) if one["State"]["Running"]}
 
 
-def ready_at(address: str, seconds: float = 60.0) -> float:
+def ready_at(address: str) -> float:
     """Waits until a container says that it is ready; the time of that, in seconds since the epoch."""
-    eventually(lambda: _is_ready(address), seconds=seconds)
+    eventually(lambda: _is_ready(address), seconds=60)
     return time.time()
 
 

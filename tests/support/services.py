@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from tests.support.waiting import eventually
 from tools.process import ROOT
 
 STOP_SECONDS = 15
-Reply = Callable[[socket.socket, bytes], None]
 
 
 def free_port() -> int:

@@ -19,6 +19,7 @@ KINDS = ("sign up", "sign in", "refresh", "read", "change")
 UNANSWERED = "no answer"
 _ME = "/v1/users/me"
 _SIGNING_OUT = {code for code, entry in CATALOGUE.items() if entry.ends_session}
+_RESIDENTS = 3
 _LONGEST_PAUSE = 1.0
 # How long an app waits after a failure that names no time.
 _SHORT_PAUSE = 0.2
@@ -131,12 +132,12 @@ class Town:
     are answers that were no envelope.
     """
 
-    def __init__(self, gateway_url: str, *, residents: int = 3, pause: float = 0.1) -> None:
+    def __init__(self, gateway_url: str, *, pause: float = 0.1) -> None:
         self.deeds: list[Deed] = []
         self.surprises: list[str] = []
         self.pause = pause
         self._url = gateway_url
-        self.people = [App(Api(gateway_url), self.deeds) for _ in range(residents)]
+        self.people = [App(Api(gateway_url), self.deeds) for _ in range(_RESIDENTS)]
         for resident in self.people:
             assert resident.join()
         self._enough = threading.Event()
