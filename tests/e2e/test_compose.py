@@ -11,13 +11,9 @@ from typing import Any
 
 import pytest
 
-import gateway.settings
-import services.auth.settings
-import services.users.settings
 from tests.support.compose import ComposeProject, docker, need_compose
 from tests.support.http import Api
 from tests.support.phone import Phone
-from tests.support.settings import settings_read_by
 from tests.support.waiting import eventually
 from tools.process import ROOT
 
@@ -276,22 +272,6 @@ def test_a_missing_secret_is_named(
     refused = project.try_to("config", "--quiet")
     assert refused.returncode != 0
     assert f"{secret} is missing a value: is required" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("names", "settings"),
-    [
-        (("auth", "auth-worker", "auth-migrate"), services.auth.settings.Settings),
-        (("users", "users-migrate"), services.users.settings.Settings),
-        (("gateway",), gateway.settings.Settings),
-    ],
-)
-def test_every_setting_of_a_room_can_be_set(
-    new_project: Callable[..., ComposeProject], names: tuple[str, ...], settings: Any
-) -> None:
-    passed_on = {name: set(entry["environment"]) for name, entry in new_project().config()["services"].items()}
-    for name in names:
-        assert passed_on[name] >= settings_read_by(settings.read) | {"LOG_LEVEL", "WEB_CONCURRENCY"}
 
 
 def _valkey(project: ComposeProject, command: str) -> str:

@@ -4,10 +4,37 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import gateway.settings
+import services.auth.settings
+import services.users.settings
+from gateway.listening import Listening
+from shared import tracing
+from shared.serving import gunicorn_numbers, log_level, serving_settings
 from shared.settings import SettingsError
+
+Read = Callable[[Mapping[str, str]], object]
+
+_READ_BY_ALL: tuple[Read, ...] = (serving_settings, tracing.Destination.read, log_level, gunicorn_numbers())
+# Everything that reads settings when a room starts.
+READERS: dict[str, tuple[Read, ...]] = {
+    "auth": (services.auth.settings.Settings.read, *_READ_BY_ALL),
+    "users": (services.users.settings.Settings.read, *_READ_BY_ALL),
+    "gateway": (gateway.settings.Settings.read, Listening.read, *_READ_BY_ALL),
+}
 
 # All tests together are one network, and some phones are busier than any person.
 UNLIMITED = dict.fromkeys(("REQUESTS_PER_SECOND", "BURST", "PERSON_REQUESTS_PER_SECOND", "PERSON_BURST"), "1000000")
+
+_KEY = "A" * 43 + "="
+# What has no default, for all rooms.
+REQUIRED = {
+    "DATABASE_URL": "postgresql://role:password@postgres/database",
+    "REDIS_URL": "redis://valkey",
+    "AUTH_URL": "http://auth:8000",
+    "USERS_URL": "http://users:8000",
+    "KEY_ENCRYPTION_KEY": _KEY,
+    "REFRESH_TOKEN_KEY": _KEY,
+}
 
 
 class _Curious(dict[str, str]):
@@ -22,7 +49,12 @@ class _Curious(dict[str, str]):
         return super().get(name, default)
 
 
-def settings_read_by(read: Callable[[Mapping[str, str]], object]) -> set[str]:
+def settings_of(room: str) -> set[str]:
+    """The names of the variables that a room looks at."""
+    return {name for read in READERS[room] for name in settings_read_by(read)}
+
+
+def settings_read_by(read: Read) -> set[str]:
     """The names of the variables that `read` looks at."""
     environment = _Curious()
     with suppress(SettingsError):
