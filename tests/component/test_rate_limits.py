@@ -1,6 +1,7 @@
 """The limits hold over all gateways together, exactly; without Redis each worker has its own, and nobody waits."""
 
 import math
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from tests.support.waiting import eventually
 from tools.stack import Stack
 
 BURST = 60
+# What gateways take for a caller in advance, and forget when he does not use it within a second.
+IN_ADVANCE = 8
 # One each second is the least that can be set, so what passes is the burst and one for each second that began.
 SLOW = {"REQUESTS_PER_SECOND": "1", "BURST": str(BURST), "PERSON_REQUESTS_PER_SECOND": "1", "PERSON_BURST": str(BURST)}
 
@@ -51,15 +54,26 @@ def passed(answers: list[Answer]) -> int:
     return len(answers) - len(refused)
 
 
+def is_the_limit(number: int, seconds: float) -> bool:
+    """Whether exactly the limit has passed; on a machine that took long for it, a little less may have."""
+    return BURST - (IN_ADVANCE if seconds > 1 else 0) <= number <= BURST + math.ceil(seconds)
+
+
+def refusal(api: Api, address: str) -> Answer:
+    """The first answer that is none, to somebody who asks and asks."""
+    answers = (from_network(api, address) for _ in range(10 * BURST))
+    return next(answer for answer in answers if answer.status == 429)
+
+
 def test_of_three_times_the_limit_exactly_the_limit_passes_two_gateways(pair: list[Api]) -> None:
     answers, seconds = crowd(pair, somewhere(), 3 * BURST)
-    assert BURST <= passed(answers) <= BURST + math.ceil(seconds)
+    assert is_the_limit(passed(answers), seconds)
 
 
 def test_what_one_gateway_let_through_counts_at_the_other(pair: list[Api]) -> None:
     address = somewhere()
     answers = [from_network(pair[0], address) for _ in range(BURST)]
-    assert passed(answers) == BURST
+    assert passed(answers) >= BURST - IN_ADVANCE
     assert passed([from_network(pair[1], address) for _ in range(BURST)]) < BURST / 3
     assert from_network(pair[1], somewhere()).status == 200
 
@@ -85,8 +99,8 @@ def test_what_was_taken_and_not_used_is_forgotten(stack: Stack, log_path: Path) 
 def test_the_addresses_of_one_line_are_one_network(pair: list[Api]) -> None:
     _, one, two, three = somewhere().split(".")
     line = f"2001:db8:{int(one) << 8 | int(two):x}:{int(three):x}"
-    assert left(from_network(pair[0], f"{line}::1")) == BURST - 1
-    assert left(from_network(pair[1], f"{line}:ffff::2")) == BURST - 2
+    assert passed([from_network(pair[0], f"{line}::1") for _ in range(BURST)]) >= BURST - IN_ADVANCE
+    assert left(from_network(pair[1], f"{line}:ffff::2")) < BURST / 2
 
 
 def test_a_person_has_a_limit_whatever_network_a_request_comes_from(pair: list[Api], api: Api) -> None:
@@ -99,42 +113,43 @@ def test_a_person_has_a_limit_whatever_network_a_request_comes_from(pair: list[A
 
     since = time.monotonic()
     answers = [read(turn) for turn in range(2 * BURST)]
-    assert BURST <= passed(answers) <= BURST + math.ceil(time.monotonic() - since)
+    assert is_the_limit(passed(answers), time.monotonic() - since)
     assert left(next(answer for answer in answers if answer.status == 429), "person") == 0
     assert read(0, other).status == 200
 
 
 def test_refreshes_are_not_counted_by_network(pair: list[Api], api: Api) -> None:
-    address = somewhere()
-    crowd(pair, address, BURST + 10)
-    assert from_network(pair[0], address).status == 429
-    phone = Phone(api).sign_up()
+    phone, address = Phone(api).sign_up(), somewhere()
     for gateway in pair:
+        assert refusal(gateway, address)
         sent = {"X-Forwarded-For": address}
         answer = gateway.post("/v1/auth/refresh", {"refresh_token": phone.refresh_token}, headers=sent)
         assert answer.status == 200
 
 
 def test_answers_say_how_the_caller_stands(pair: list[Api], api: Api) -> None:
-    address = somewhere()
-    first, second = from_network(pair[0], address), from_network(pair[1], address, "/v1/errors")
+    phone, address = Phone(api).sign_up(), somewhere()
+    first = from_network(pair[0], address)
     policies = f'"network";q={BURST};w={BURST}, "person";q={BURST};w={BURST}'
-    assert first.headers["RateLimit-Policy"] == second.headers["RateLimit-Policy"] == policies
+    assert first.headers["RateLimit-Policy"] == policies
     assert first.headers["RateLimit"] == f'"network";r={BURST - 1};t=1'
-    assert left(second) == BURST - 2
-
-    phone = Phone(api).sign_up()
-    mine = pair[0].get("/v1/users/me", token=phone.access_token, headers={"X-Forwarded-For": address})
+    mine = pair[1].get("/v1/users/me", token=phone.access_token, headers={"X-Forwarded-For": address})
     assert mine.headers["RateLimit-Policy"] == policies
     assert left(mine, "person") == BURST - 1
-    assert left(mine) < BURST - 2
-    assert left(pair[0].get("/nope", headers={"X-Forwarded-For": address})) < left(mine)
+    assert left(mine) < BURST
+
+
+@pytest.mark.parametrize("path", [PAGE, "/v1/errors", "/v1/users/me", "/nope"])
+def test_whatever_a_network_asks_for_is_counted(pair: list[Api], path: str) -> None:
+    address, since = somewhere(), time.monotonic()
+    *_, last = [from_network(pair[turn % 2], address, path) for turn in range(BURST // 2)]
+    seconds = time.monotonic() - since
+    assert BURST / 2 - IN_ADVANCE <= left(last) <= BURST / 2 + IN_ADVANCE + seconds
 
 
 def test_who_waits_as_long_as_retry_after_says_gets_through(pair: list[Api]) -> None:
     address = somewhere()
-    answers, _ = crowd(pair, address, BURST + 20)
-    refused = next(answer for answer in answers if answer.status == 429)
+    refused = refusal(pair[0], address)
     assert left(refused) == 0
     seconds = int(refused.headers["Retry-After"])
     assert 1 <= seconds <= 2
@@ -180,9 +195,10 @@ def test_without_redis_each_worker_limits_alone_and_nobody_waits(
         address = somewhere()
         # Several at once, because all that wait for the same answer must hear that there is none.
         with ThreadPoolExecutor(8) as pool:
-            waits = list(pool.map(lambda _: seconds_of(pair[0], somewhere()), range(30)))
-        assert max(waits) < 3
-        assert sorted(waits)[10] < 0.2
+            waits = list(pool.map(lambda _: seconds_of(pair[0], somewhere()), range(60)))
+        assert max(waits) < 5
+        # Whoever asks Redis waits half a second: those few that met its end, and no more.
+        assert statistics.median(waits) < 0.25
         assert logs[0].read_text().count("limits_are_local") == told + 1
         answers, seconds = crowd(pair, address, 4 * BURST)
         assert 2 * BURST <= passed(answers) <= 2 * (BURST + math.ceil(seconds))
