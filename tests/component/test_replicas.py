@@ -3,7 +3,6 @@
 Real processes of users at several addresses of the loopback, and a real gateway that finds them by a name.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,8 +105,7 @@ def test_new_replicas_get_their_share_and_old_ones_leave_without_a_failed_reques
         replicas = [first, *others]
         for replica in others:
             replica.wait_ready()
-        ready_at = time.monotonic()
-        eventually(lambda: time.monotonic() > ready_at + 2)
+        eventually(lambda: all(replica.served() for replica in others), seconds=LATE_SECONDS)
         already = [replica.served().total() for replica in replicas]
         crowd.wait_for(300)
         shares = [replica.served().total() - before for replica, before in zip(replicas, already, strict=True)]
