@@ -142,7 +142,10 @@ def test_an_address_that_is_silent_takes_only_its_share_of_the_time_and_is_tried
     assert tried[host] == 1
 
 
-def test_many_silent_addresses_do_not_hold_a_call_past_its_deadline(silent_address: str) -> None:
+def test_many_silent_addresses_do_not_hold_a_call_past_its_deadline(
+    silent_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.service_client.CONNECT_SECONDS", 60.0)
     host, _, port = silent_address.partition(":")
     assert host == NOWHERE
     # One listener, and it stands for as many replicas as the test says.
@@ -150,7 +153,7 @@ def test_many_silent_addresses_do_not_hold_a_call_past_its_deadline(silent_addre
     began = time.monotonic()
     with pytest.raises(ServiceUnreachable):
         client.put("/x", {}, seconds=0.6)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
 
 
 def test_a_name_that_nobody_finds_does_not_hold_a_call_past_its_deadline() -> None:
