@@ -9,12 +9,12 @@ import services.auth.settings
 import services.users.settings
 from gateway.listening import Listening
 from shared import tracing
-from shared.serving import gunicorn_numbers, log_level, serving_settings
+from shared.serving import Serving
 from shared.settings import SettingsError
 
 Read = Callable[[Mapping[str, str]], object]
 
-_READ_BY_ALL: tuple[Read, ...] = (serving_settings, tracing.Destination.read, log_level, gunicorn_numbers())
+_READ_BY_ALL: tuple[Read, ...] = (Serving.read, tracing.Destination.read)
 # Everything that reads settings when a room starts.
 READERS: dict[str, tuple[Read, ...]] = {
     "auth": (services.auth.settings.Settings.read, *_READ_BY_ALL),
