@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from tools import services, stores
 from tools.data_dir import DataDir
@@ -33,27 +34,38 @@ def _postgres(*, may_be_in_use: bool) -> Iterator[dict[str, str]]:
         raise StackError(f"DATA_DIR {path} has no secrets.json, which holds the keys: put it there first.")
     port = stores.port_of_former_server(DataDir(path)) if may_be_in_use else None
     if port is not None:
-        yield _environment(path, port)
+        with _environment(DataDir(path), port) as environment:
+            yield environment
         return
     with Stack(path, Ports.free(), say=lambda _: None) as stack:
         stack.start(only=["postgres"])
-        yield _environment(path, stack.ports.postgres)
+        with _environment(DataDir(path), stack.ports.postgres) as environment:
+            yield environment
 
 
-def _environment(path: Path, port: int) -> dict[str, str]:
-    secrets = DataDir(path).load_secrets()
+@contextmanager
+def _environment(data: DataDir, port: int) -> Iterator[dict[str, str]]:
+    secrets = data.load_secrets()
     programs = Path(stores.postgres_program("psql")).parent
-    return {
-        **services.basics(),
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "IN_POSTGRES": os.environ.get("IN_POSTGRES", "env"),
-        "PGHOST": HOST,
-        "PGPORT": str(port),
-        "PGPASSWORD": secrets.postgres,
-        "PGSSLMODE": "disable",
-        "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
-        "REFRESH_TOKEN_KEY": secrets.refresh_token_key,
+    passwords = {
+        stores.SUPERUSER: secrets.postgres,
+        services.ROLES["auth"]: secrets.auth_database,
+        services.ROLES["users"]: secrets.users_database,
     }
+    with NamedTemporaryFile("w", dir=data.temp) as file:
+        file.writelines(f"{HOST}:{port}:*:{role}:{password}\n" for role, password in passwords.items())
+        file.flush()
+        yield {
+            **services.basics(),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "IN_POSTGRES": os.environ.get("IN_POSTGRES", "env"),
+            "PGHOST": HOST,
+            "PGPORT": str(port),
+            "PGPASSFILE": file.name,
+            "PGSSLMODE": "disable",
+            "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
+            "REFRESH_TOKEN_KEY": secrets.refresh_token_key,
+        }
 
 
 if __name__ == "__main__":
