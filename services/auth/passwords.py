@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 import structlog
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import VerificationError, VerifyMismatchError
 
 from services.auth import imported_hashes, metrics
-from services.auth.imported_hashes import UnusableHash
 from shared.errors import Unavailable
 
 MIN_PASSWORD = 8
@@ -77,10 +76,11 @@ class Passwords:
             if password_hash and not password_hash.startswith(_OWN_SCHEME):
                 return imported_hashes.verify(password_hash, password)
             self._hasher.verify(password_hash or self._nobody, password)
-        except (VerificationError, InvalidHashError):
+        except VerifyMismatchError:
             return False
-        except UnusableHash as error:
-            log.error("password_hash_is_unusable", reason=str(error))
+        # What the libraries raise, and UnusableHash: for its owner it is as if every password were wrong.
+        except (VerificationError, ValueError) as error:
+            log.error("password_hash_is_unusable", reason=repr(error))
             return False
         return password_hash is not None
 

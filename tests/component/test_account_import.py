@@ -125,7 +125,7 @@ def test_a_bad_line_is_told_with_its_number_and_reason_and_does_not_stop_the_res
         (importer.line("a", email="nobody"), "email: "),
         (importer.line("b", password_hash="plain text"), "password_hash: the hash is not bcrypt"),
         (importer.line("c", password_hash="scrypt:1073741:8:1$salt$" + "0" * 128), "power of two"),
-        (importer.line("d", password_hash="$2b$20$" + "A" * 53), "bcrypt cost"),
+        (importer.line("d", password_hash="$2b$20$" + "." * 53), "bcrypt cost"),
         (importer.line("e", name=""), "name: "),
         (importer.line("f", phone="call me"), "phone: "),
         (importer.line("g", created_at="yesterday"), "created_at: "),

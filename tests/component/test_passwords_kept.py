@@ -63,6 +63,15 @@ def test_a_password_of_an_older_scheme_or_cost_is_hashed_anew_by_signing_in(
     assert stored_hash(phone, auth_sql) == renewed
 
 
+@pytest.mark.parametrize("unusable", ["$2b$04$" + "z" * 53, "scrypt:1048576:1:1$salt$" + "0" * 128])
+def test_a_hash_that_can_not_be_verified_is_as_if_every_password_were_wrong(
+    phone: Phone, auth_sql: Connection, unusable: str
+) -> None:
+    store_hash(phone, auth_sql, unusable)
+    answer = phone.api.post("/v1/auth/login", phone.credentials)
+    assert (answer.status, answer.error_code) == (401, "AUTH_001")
+
+
 def test_a_password_beyond_the_72_bytes_of_bcrypt_opens_as_before_and_counts_in_full_from_then_on(
     phone: Phone, auth_sql: Connection
 ) -> None:

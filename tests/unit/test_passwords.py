@@ -9,6 +9,8 @@ from typing import Any
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from structlog.testing import capture_logs
 
 from services.auth import imported_hashes
 from services.auth.imported_hashes import UnusableHash
@@ -120,16 +122,17 @@ def test_bcrypt_reads_72_bytes_as_the_old_system_did_and_argon2_reads_all(passwo
         ("pbkdf2:sha256:\u0661000$salt$" + "0" * 64, "not bcrypt"),
         ("$argon2i$v=19$m=65536,t=3,p=4$" + "A" * 22 + "$" + "A" * 43, "not bcrypt"),
         ("$2b$12$short", "not bcrypt"),
-        ("$2x$12$" + "A" * 53, "not bcrypt"),
-        ("$2b$15$" + "A" * 53, "bcrypt cost"),
-        ("$2b$31$" + "A" * 53, "bcrypt cost"),
-        ("$2b$03$" + "A" * 53, "bcrypt cost"),
+        ("$2x$12$" + "." * 53, "not bcrypt"),
+        ("$2b$15$" + "." * 53, "bcrypt cost"),
+        ("$2b$31$" + "." * 53, "bcrypt cost"),
+        ("$2b$03$" + "." * 53, "bcrypt cost"),
         ("pbkdf2:sha256:2000001$salt$" + "0" * 64, "iterations"),
         ("pbkdf2_sha256$999999999$salt$" + "A" * 43 + "=", "iterations"),
         ("pbkdf2:sha256:0$salt$" + "0" * 64, "iterations"),
         ("scrypt:1048576:8:1$salt$" + "0" * 128, "cost of scrypt"),
         ("scrypt:16384:8:9$salt$" + "0" * 128, "cost of scrypt"),
-        ("scrypt:2:999999999:1$salt$" + "0" * 128, "cost of scrypt"),
+        ("scrypt:2:999999999:1$salt$" + "0" * 128, "from 1 to 32"),
+        ("scrypt:2:1:33$salt$" + "0" * 128, "from 1 to 32"),
         ("scrypt:16385:8:1$salt$" + "0" * 128, "power of two"),
         ("scrypt:16384:0:1$salt$" + "0" * 128, "power of two"),
         ("scrypt$536870912$salt$8$1$" + "A" * 86 + "==", "cost of scrypt"),
@@ -145,9 +148,65 @@ def test_a_hash_of_an_unknown_kind_or_a_hostile_cost_is_refused_with_the_reason(
         imported_hashes.check(password_hash)
 
 
-def test_a_hash_in_the_database_that_nobody_can_verify_lets_nobody_in(passwords: Passwords) -> None:
-    for password_hash in ("", "!", "scrypt:1048576:8:1$salt$" + "0" * 128, "$argon2id$v=19$m=nonsense"):
+# A sign of base64 beyond the last byte, a leading zero, too little memory, an N that RFC 7914 forbids.
+NEVER_VERIFIED = [
+    "$2b$04$" + "z" * 53,
+    "$2b$04$" + "." * 21 + "/" + "." * 31,
+    "$argon2id$v=19$m=1024,t=1,p=1$" + "A" * 13 + "$" + "A" * 43,
+    "$argon2id$v=19$m=1024,t=1,p=1$" + "A" * 22 + "$" + "A" * 42 + "B",
+    "$argon2id$v=19$m=01024,t=1,p=1$" + "A" * 22 + "$" + "A" * 43,
+    "$argon2id$v=19$m=15,t=1,p=2$" + "A" * 22 + "$" + "A" * 43,
+    "scrypt:1048576:1:1$salt$" + "0" * 128,
+    "scrypt:65536:1:1$salt$" + "0" * 128,
+]
+
+
+@pytest.mark.parametrize("password_hash", NEVER_VERIFIED)
+def test_what_the_libraries_would_not_verify_is_refused(password_hash: str) -> None:
+    with pytest.raises(UnusableHash):
+        imported_hashes.check(password_hash)
+
+
+@pytest.mark.parametrize(
+    "password_hash",
+    [
+        "$2b$04$" + "." * 53,
+        "$argon2id$v=19$m=16,t=1,p=2$" + "A" * 11 + "$" + "A" * 86,
+        "scrypt:32768:1:32$salt$" + "0" * 128,
+        "scrypt:2:32:32$salt$" + "0" * 128,
+    ],
+)
+def test_what_is_taken_at_the_edge_is_verified(passwords: Passwords, password_hash: str) -> None:
+    imported_hashes.check(password_hash)
+    with capture_logs() as logs:
         assert not passwords.matches(password_hash, PASSWORD)
+    assert not logs
+
+
+@pytest.mark.parametrize(
+    "password_hash", [*NEVER_VERIFIED, "!", "scrypt:1048576:8:1$salt$" + "0" * 128, "$argon2id$v=19$m=nonsense"]
+)
+def test_a_hash_in_the_database_that_nobody_can_verify_lets_nobody_in_and_is_logged(
+    passwords: Passwords, password_hash: str
+) -> None:
+    with capture_logs() as logs:
+        assert not passwords.matches(password_hash, PASSWORD)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("password_hash_is_unusable", "error")]
+    assert password_hash not in str(logs)
+    assert not passwords.matches("", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("Invalid salt"), VerificationError("Decoding failed"), InvalidHashError()]
+)
+def test_what_a_library_says_of_a_hash_that_was_not_refused_lets_nobody_in_either(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr("bcrypt.checkpw", fail)
+    assert not passwords.matches(HASHES["bcrypt 2b"], PASSWORD)
 
 
 def test_an_unknown_email_takes_the_work_of_a_wrong_password(
