@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from services.auth import accounts_command, audit, audit_command, keys_command, migrations, worker
+from services.auth.console import Parser, complain
 from services.auth.parts import Parts, build_parts
 from services.auth.refusal import Refusal
 from services.auth.settings import Settings
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.auth")
+    parser = Parser(prog="python -m services.auth")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the newest revision and make the first signing key")
     commands.add_parser("worker", help="deliver the outbox, follow the gateway and clean up until stopped")
@@ -62,9 +63,9 @@ def _administer(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         return _ADMINISTRATION[arguments.command](build_parts(settings), arguments)
     except Refusal as refusal:
-        sys.stderr.write(f"{refusal}\n")
+        complain(str(refusal))
     except Unavailable as error:
-        sys.stderr.write(f"Nothing was done: {error}\n")
+        complain(f"Nothing was done: {error}")
     return 1
 
 

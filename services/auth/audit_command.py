@@ -9,6 +9,8 @@ from services.auth.models import AuditEvent
 from services.auth.parts import Parts
 
 _DEFAULT_LIMIT = 50
+# What PostgreSQL takes.
+_GREATEST_LIMIT = 2**63 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,8 @@ def run(parts: Parts, arguments: argparse.Namespace) -> int:
     """Do it; the exit code. Raises Refusal and Unavailable."""
     with parts.database.transaction() as session:
         account = administration.find(session, arguments.email)
-        rows = [_row(event) for event in audit.events_of(session, account.id, max(1, arguments.limit))]
+        limit = min(max(1, arguments.limit), _GREATEST_LIMIT)
+        rows = [_row(event) for event in audit.events_of(session, account.id, limit)]
     say_json(rows) if arguments.json else say_table(rows)
     return 0
 

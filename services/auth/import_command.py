@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +18,7 @@ from marshmallow import ValidationError
 
 from services.auth import account_import
 from services.auth.account_import import ImportedAccount
-from services.auth.console import say
+from services.auth.console import complain, say
 from services.auth.parts import Parts
 from services.auth.refusal import Refusal
 from services.auth.schemas import ImportedAccountForm
@@ -28,6 +30,8 @@ MAX_LINE = 64 * 1024
 _IMPORTED, _WOULD_BE_IMPORTED, _SKIPPED, _REFUSED = "imported", "would_be_imported", "skipped", "refused"
 
 _FORM = ImportedAccountForm()
+# Any other is not repeated: with values and names in each other's place it could be a hash.
+_MEMBER_NAME = re.compile("[A-Za-z_]{1,30}")
 
 
 @dataclass
@@ -47,7 +51,10 @@ class Line:
     def as_json(self) -> str:
         """What the report says of it; never the hash."""
         report = {"line": self.number, "email": self.email, "outcome": self.outcome, "reason": self.reason}
-        return json.dumps(report, ensure_ascii=False)
+        return json.dumps(report)
+
+    def __str__(self) -> str:
+        return f"line {self.number}{f' ({self.email})' if self.email else ''}: {self.reason}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +73,7 @@ def run(parts: Parts, arguments: argparse.Namespace) -> int:
     with ExitStack() as files:
         try:
             source = files.enter_context(open(arguments.file, "rb"))
-            report = files.enter_context(open(arguments.report, "w", encoding="utf-8")) if arguments.report else None
+            report = files.enter_context(_new_report(arguments.report)) if arguments.report else None
         except OSError as error:
             raise Refusal(f"{error.filename} can't be opened: {error.strerror}") from error
         size = arguments.file.stat().st_size
@@ -81,7 +88,7 @@ def run(parts: Parts, arguments: argparse.Namespace) -> int:
         except Unavailable as error:
             bar.finish()
             _summarise(outcomes)
-            sys.stderr.write(f"Stopped: {error}. Run it again, it goes on where it stopped.\n")
+            complain(f"Stopped: {error}. Run it again, it goes on where it stopped.")
             return 1
     _summarise(outcomes)
     return 1 if outcomes[_REFUSED] else 0
@@ -130,17 +137,27 @@ def _line(number: int, text: bytes) -> Line:
         return Line(number, reason=f"not readable as JSON: {error}")
     if not isinstance(fields, dict):
         return Line(number, reason="not a JSON object")
-    given = fields.get("email")
     try:
         account: ImportedAccount = _FORM.load(fields)
     except ValidationError as error:
-        return Line(number, email=given if isinstance(given, str) else None, reason=_sentence(error))
+        # What is no email may be anything, a hash too.
+        valid: Any = error.valid_data
+        return Line(number, email=valid.get("email"), reason=_sentence(error))
     return Line(number, email=account.email, account=account)
 
 
 def _sentence(error: ValidationError) -> str:
     problems: Any = error.messages
-    return "; ".join(f"{field}: {' '.join(map(str, messages))}" for field, messages in problems.items())
+    return "; ".join(f"{_name(field)}: {' '.join(map(str, messages))}" for field, messages in problems.items())
+
+
+def _name(field: str) -> str:
+    return field if _MEMBER_NAME.fullmatch(field) else "a member with an odd name"
+
+
+def _new_report(path: Path) -> IO[str]:
+    # People's emails are in it.
+    return open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -156,7 +173,7 @@ def _tell(batch: list[Line], report: IO[str] | None) -> None:
         return
     for line in batch:
         if line.outcome == _REFUSED:
-            sys.stderr.write(f"line {line.number}: {line.reason}\n")
+            complain(str(line))
 
 
 def _summarise(outcomes: Counter[str]) -> None:

@@ -66,6 +66,11 @@ def test_a_password_that_is_the_persons_own_email_is_refused(operator: Operator,
     assert phone.refresh().status == 200
 
 
+def test_of_an_account_all_events_are_told_however_many_are_asked_for(operator: Operator, phone: Phone) -> None:
+    [event] = operator.ask("audit", phone.email, "--limit=99999999999999999999")
+    assert event["event"] == "sign_up"
+
+
 @pytest.mark.parametrize("limit", ["0", "-3"])
 def test_of_an_account_at_least_the_last_event_is_told(operator: Operator, phone: Phone, limit: str) -> None:
     assert [event["event"] for event in operator.ask("audit", phone.email, f"--limit={limit}")] == ["sign_up"]
