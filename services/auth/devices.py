@@ -73,10 +73,14 @@ def take_push_token(session: Session, push_token: str | None) -> None:
 
 def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | None) -> None:
     """Give a live session another push token, taking it from whichever session had it. Raises SessionEnded."""
+    own = (SessionRow.id == row_id) & is_live()
+    # Apps tell it at every start, and somebody could for ever: what changes nothing is no event.
+    if session.execute(select(SessionRow.notification_device_id).where(own)).first() == (push_token,):
+        return
     take_push_token(session, push_token)
     changed = session.execute(
         update(SessionRow)
-        .where(SessionRow.id == row_id, is_live())
+        .where(own)
         .values(notification_device_id=push_token, push_token_hash=_hash(push_token))
         .returning(SessionRow.account_id)
     ).scalar()

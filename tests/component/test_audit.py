@@ -48,6 +48,14 @@ def test_what_happened_to_an_account_is_told_newest_first(operator: Operator, ph
     assert table.splitlines()[0].split() == ["at", "event", "session", "id", "network", "request", "id", "details"]
 
 
+@pytest.mark.parametrize("token", [None, "a push token"])
+def test_a_push_token_that_is_told_again_is_no_event(operator: Operator, phone: Phone, token: str | None) -> None:
+    mine = {"notification_device_id": token and f"{token} of {phone.email}"}
+    for _ in range(3):
+        assert phone.send("PUT", "/v1/auth/device", mine).status == 200
+    assert events(operator, phone).count("push_token_changed") == (1 if token else 0)
+
+
 def test_an_event_tells_from_where_by_which_request_and_by_whom(operator: Operator, phone: Phone) -> None:
     answer = phone.api.post("/v1/auth/login", phone.credentials)
     operator.do("accounts", "end-sessions", phone.email)
