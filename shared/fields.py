@@ -1,5 +1,6 @@
 """Fields that the schemas of several rooms share."""
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,11 @@ from marshmallow import ValidationError, fields, validate
 
 _LINE_BREAKERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+
+# Controls, joiners, spaces, and marks that have nothing to stand on.
+_SHOWS_NOTHING = frozenset({"Cc", "Cf", "Cs", "Mn", "Zl", "Zp", "Zs"})
+# Fillers and blanks that count as letters and symbols, and what Unicode will never show (Default_Ignorable_Code_Point).
+_BLANK = re.compile(r"[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e0fff]")
 
 
 class EpochSeconds(fields.Integer):
@@ -27,10 +33,12 @@ def epoch_seconds(moment: datetime) -> int:
 
 
 class PersonName(fields.String):
-    """A person's name as they write it: 1 to 100 characters after trimming, no control characters."""
+    """A person's name as they write it: 1 to 100 characters after trimming, no controls, and something to be seen."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(validate=[validate.Length(1, 100), _printable], metadata={"example": "John Doe"}, **options)
+        super().__init__(
+            validate=[validate.Length(1, 100), _printable, _visible], metadata={"example": "John Doe"}, **options
+        )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
         return str(super()._deserialize(value, attr, data, **options)).strip()
@@ -52,3 +60,9 @@ def _printable(text: str) -> None:
     for character in text:
         if unicodedata.category(character) in _LINE_BREAKERS or unicodedata.bidirectional(character) in _DIRECTIONS:
             raise ValidationError("control characters are not allowed")
+
+
+def _visible(text: str) -> None:
+    """Refuse what is like an empty name for whoever looks at it."""
+    if all(unicodedata.category(character) in _SHOWS_NOTHING or _BLANK.match(character) for character in text):
+        raise ValidationError("nothing of it can be seen")

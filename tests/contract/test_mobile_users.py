@@ -63,10 +63,28 @@ def test_changing_nothing_changes_nothing(reader: Phone) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Zoë", "山田　太郎", "O'Brien-Smith", "علی‌رضا", "क्‍षितिज", "José\u00a0María", "x" * 100, "👩‍🚀"]
+    "name",
+    ["Zoë", "山田　太郎", "O'Brien-Smith", "علی‌رضا", "क्‍षितिज", "José\u00a0María", "x" * 100, "👩‍🚀", "\u3164김", "?"],
 )
 def test_people_write_their_names_as_they_do(reader: Phone, name: str) -> None:
     assert change(reader, name=name)["name"] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("\u200b", "\u00ad", "\u2060", "\ufeff", "\u034f", "\ufe0f", "\u3000", "\u2065", "\ufff0", "\U000e0001"),
+        *("\u3164", "\u2800", "\u115f", "\u1160", "\uffa0", "\U0001d159", "\u200b \u2800\u0301"),
+    ],
+    ids=ascii,
+)
+def test_a_name_of_which_nothing_can_be_seen_is_no_name(
+    reader: Phone, new_phone: Callable[[], Phone], name: str
+) -> None:
+    form = {**new_phone().credentials, "name": name}
+    answers = [reader.send("PATCH", "/v1/users/me", {"name": name}), reader.api.post("/v1/auth/signup", form)]
+
+    assert [(answer.status, answer.error_code) for answer in answers] == [(400, "VAL_005")] * 2
 
 
 def test_names_and_phones_are_trimmed(reader: Phone) -> None:
