@@ -66,11 +66,12 @@ def current_person() -> Person:
 def person_if_any(*, or_else: bool) -> Person | None:
     """The person of the access token, inside a `public` view that also takes another proof.
 
-    With `or_else`, when that other proof came, a missing or expired token is None; a bad one raises all the same.
+    With `or_else`, when that other proof came, a token that is missing, expired or bad is None. A token that expired
+    long ago is bad, too: the key that signed it may have been retired since.
     """
     try:
         return _person()
-    except (TokenMissing, TokenExpired):
+    except (TokenMissing, TokenExpired, InvalidToken):
         if or_else:
             return None
         raise

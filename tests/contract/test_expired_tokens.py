@@ -76,6 +76,26 @@ def test_the_refresh_token_logs_out_when_the_access_token_has_expired(phone: Pho
     assert phone.refresh().error_code == "AUTH_003"
 
 
+def test_the_refresh_token_logs_out_when_the_key_of_the_access_token_was_retired_since(
+    phone: Phone, issue: Issue
+) -> None:
+    old = issue(phone.access_token, {"kid": "retired"}, iat=int(time.time()) - 960, exp=int(time.time()) - 60)
+
+    answer = phone.api.post("/v1/auth/logout", {"refresh_token": phone.refresh_token}, token=old)
+
+    assert answer.status == 200
+    assert phone.refresh().error_code == "AUTH_003"
+
+
+@pytest.mark.parametrize("authorization", ["Bearer nonsense", "Bearer", "Basic am9objpzZWNyZXQ="])
+def test_no_access_token_is_so_bad_that_the_refresh_token_does_not_log_out(phone: Phone, authorization: str) -> None:
+    form, headers = {"refresh_token": phone.refresh_token}, {"Authorization": authorization}
+
+    assert phone.api.post("/v1/auth/logout", {}, headers=headers).error_code == "AUTH_401"
+    assert phone.api.post("/v1/auth/logout", form, headers=headers).status == 200
+    assert phone.refresh().error_code == "AUTH_003"
+
+
 def test_an_expired_access_token_alone_logs_nobody_out(phone: Phone, expired: str) -> None:
     answer = phone.api.post("/v1/auth/logout", {}, token=expired)
 
