@@ -71,7 +71,7 @@ def person_if_any(*, or_else: bool) -> Person | None:
     """
     try:
         return _person()
-    except (TokenMissing, TokenExpired, InvalidToken):
+    except (TokenMissing, InvalidToken):
         if or_else:
             return None
         raise
