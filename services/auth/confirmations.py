@@ -13,8 +13,7 @@ from shared.streams import CONFIRMATIONS
 _GROUP = "auth"
 _CONSUMER = "worker"
 _BATCH = 500
-# A batch holds some rows while it waits for others; so may a request that ends a person's sessions. PostgreSQL would
-# see the deadlock after a second and end either; the batch gives way before.
+# A batch holds hundreds of rows while it waits for one, and requests wait for those; so it soon gives way.
 _GIVE_WAY = text("SET LOCAL lock_timeout = '500ms'")
 
 

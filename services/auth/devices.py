@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from services.auth import audit
@@ -36,7 +36,28 @@ class SessionEnd:
     ended_at: datetime
 
 
+def is_live() -> ColumnElement[bool]:
+    """The condition that a session can still be used, by the database's clock."""
+    now = func.now()
+    return SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at > now) & (SessionRow.absolute_expires_at > now)
+
+
+def in_order(among: ColumnElement[bool]) -> Select[uuid.UUID]:
+    """Hold those of some sessions that have not ended; their ids.
+
+    Whoever needs several sessions takes them in this one order, so that no two wait for each other.
+    """
+    held = select(SessionRow.id).where(among, SessionRow.ended_at.is_(None))
+    return held.order_by(SessionRow.id).with_for_update(key_share=True)
+
+
+def among_ids(name: str) -> ColumnElement[bool]:
+    """The condition that a session is one of those whose ids are the parameter `name`."""
+    return SessionRow.id == any_(bindparam(name, type_=ARRAY(Uuid)))
+
+
 _LOCK_PUSH_TOKEN = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("push_token"), 0))))
+_HOLD = Statement(in_order(among_ids("those") | (SessionRow.notification_device_id == bindparam("push_token"))))
 _FREE_PUSH_TOKEN = Statement(
     update(SessionRow)
     .where(SessionRow.notification_device_id == bindparam("push_token"), SessionRow.ended_at.is_(None))
@@ -56,18 +77,17 @@ _TELL_PREVIOUS_END = Statement(
 )
 
 
-def is_live() -> ColumnElement[bool]:
-    """The condition that a session can still be used, by the database's clock."""
-    now = func.now()
-    return SessionRow.ended_at.is_(None) & (SessionRow.idle_expires_at > now) & (SessionRow.absolute_expires_at > now)
+def take_push_token(session: Session, push_token: str | None, besides: Sequence[uuid.UUID]) -> None:
+    """Free a push token for the session that is about to have it, whosesoever it was.
 
-
-def take_push_token(session: Session, push_token: str | None) -> None:
-    """Free a push token for the session that is about to have it, whosesoever it was."""
+    `besides` are the sessions that will be changed, too, and are held from here on.
+    """
     if push_token is None:
         return
     # Two sign-ins with one push token at once take their turns, so that the unique index never refuses one.
     _LOCK_PUSH_TOKEN.run(session, {"push_token": push_token})
+    if besides:
+        _HOLD.run(session, {"push_token": push_token, "those": besides})
     _FREE_PUSH_TOKEN.run(session, {"push_token": push_token})
 
 
@@ -77,7 +97,7 @@ def change_push_token(session: Session, row_id: uuid.UUID, push_token: str | Non
     # Apps tell it at every start, and somebody could for ever: what changes nothing is no event.
     if session.execute(select(SessionRow.notification_device_id).where(own)).first() == (push_token,):
         return
-    take_push_token(session, push_token)
+    take_push_token(session, push_token, [row_id])
     changed = session.execute(
         update(SessionRow)
         .where(own)
@@ -99,7 +119,7 @@ def forget_push_tokens(session: Session, push_tokens: Collection[str]) -> int:
     """Drop push tokens that the push provider no longer knows; how many sessions had one. The sessions live on."""
     statement = (
         update(SessionRow)
-        .where(SessionRow.notification_device_id.in_(push_tokens), SessionRow.ended_at.is_(None))
+        .where(SessionRow.id.in_(in_order(SessionRow.notification_device_id.in_(push_tokens))))
         .values(notification_device_id=None, push_token_hash=None)
         .returning(SessionRow.id)
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from services.auth import audit
-from services.auth.devices import Device, SessionEnd, is_live, take_push_token, tell_previous_end
+from services.auth.devices import Device, SessionEnd, among_ids, in_order, is_live, take_push_token, tell_previous_end
 from services.auth.errors import SessionEnded, SessionNotFound
 from services.auth.models import SessionRow
 from services.auth.settings import Settings
@@ -58,10 +58,13 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
     The account is new, or locked by `accounts.lock`. The push token leaves the session that had it. A person has at
     most `sessions_per_person` sessions: the one that was idle longest goes.
     """
-    # What expired a moment ago is told now, and not when the clean-up has come by.
+    kept = settings.sessions_per_person - 1
+    surplus = [session_id for (session_id,) in _SURPLUS.run(session, {"person": account_id, "kept": kept})]
+    take_push_token(session, device.notification_device_id, surplus)
+    ended = _end(session, _END_SURPLUS, "limit", surplus=surplus) if surplus else ()
+    # What expired a moment ago is told now, and not when the clean-up has come by. These are taken in no order: that
+    # is right only because no other session is waited for afterwards.
     _expire(session, _EXPIRE, person=account_id)
-    take_push_token(session, device.notification_device_id)
-    ended = _make_room(session, account_id, settings.sessions_per_person)
     previous_end = tell_previous_end(session, account_id, device)
     values = {
         "person": account_id,
@@ -132,13 +135,13 @@ def whole_second() -> ColumnElement[Any]:
 def _ending(condition: ColumnElement[bool]) -> ReturningUpdate[uuid.UUID, int]:
     return (
         update(SessionRow)
-        .where(condition & SessionRow.ended_at.is_(None))
+        .where(SessionRow.id.in_(in_order(condition)))
         .values(ended_at=func.now(), end_reason=bindparam("reason"), notification_device_id=None)
         .returning(SessionRow.id, SessionRow.account_id)
     )
 
 
-def _end(session: Session, ending: Statement, reason: str, **values: int) -> Sequence[uuid.UUID]:
+def _end(session: Session, ending: Statement, reason: str, **values: Any) -> Sequence[uuid.UUID]:
     ended = ending.run(session, {"reason": reason, **values}).fetchall()
     for session_id, account_id in ended:
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason=reason)
@@ -162,10 +165,6 @@ def _expire(session: Session, expiring: Statement, **values: int) -> None:
         audit.record(session, "session_ended", account_id=account_id, session_id=session_id, reason="expired")
 
 
-def _make_room(session: Session, account_id: int, most: int) -> Sequence[uuid.UUID]:
-    return _end(session, _MAKE_ROOM, "limit", person=account_id, kept=most - 1)
-
-
 _OPEN = Statement(
     insert(SessionRow)
     .values(
@@ -180,13 +179,10 @@ _OPEN = Statement(
     .returning(*STANDING)
 )
 _EXPIRE = Statement(_expiring(SessionRow.account_id == bindparam("person")))
-_MAKE_ROOM = Statement(
-    _ending(
-        SessionRow.id.in_(
-            select(SessionRow.id)
-            .where(SessionRow.account_id == bindparam("person"), is_live())
-            .order_by(SessionRow.last_used_at.desc())
-            .offset(bindparam("kept", type_=Integer))
-        )
-    )
+_SURPLUS = Statement(
+    select(SessionRow.id)
+    .where(SessionRow.account_id == bindparam("person"), is_live())
+    .order_by(SessionRow.last_used_at.desc())
+    .offset(bindparam("kept", type_=Integer))
 )
+_END_SURPLUS = Statement(_ending(among_ids("surplus")))
