@@ -19,7 +19,7 @@ hashing_places = gauge(
 hashing_under_way = gauge(
     "latchkey_hashing_under_way", "Sign-ins and sign-ups that are under way now", over_workers="sum"
 )
-hashing_refused = counter("latchkey_hashing_refused", "Sign-ins and sign-ups refused because all places were taken")
+hashing_refused = counter("latchkey_hashing_refused", "Sign-ins and sign-ups refused because their places were taken")
 hashing_seconds = histogram(
     "latchkey_hashing_duration_seconds", "From asking for a hash to having it, the wait for a slot included"
 )

@@ -8,6 +8,7 @@ from flask import current_app
 from services.auth.brake_counters import Counters, RedisCounters
 from services.auth.brakes import Brakes
 from services.auth.passwords import Passwords
+from services.auth.places import Places
 from services.auth.revocations import REDIS_SECONDS, Revocations
 from services.auth.settings import Settings
 from services.auth.signing_keys import SigningKeys
@@ -28,6 +29,7 @@ class Parts:
     settings: Settings
     database: Database
     passwords: Passwords
+    places: Places
     signing_keys: SigningKeys
     tokens: Tokens
     users: ServiceClient
@@ -47,8 +49,8 @@ def build_parts(settings: Settings) -> Parts:
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time_cost,
             slots=settings.hashing_slots,
-            queue=settings.hashing_queue,
         ),
+        places=Places(settings.hashing_slots, settings.hashing_queue),
         signing_keys=signing_keys,
         tokens=tokens,
         users=ServiceClient(settings.users_url, OwnToken(tokens, signing_keys, ROOM, "users", USERS_SCOPES)),

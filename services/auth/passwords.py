@@ -1,10 +1,7 @@
 """Hashes and checks passwords with argon2id, a few at a time, and checks what other systems hashed."""
 
-import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -12,13 +9,11 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerificationError, VerifyMismatchError
 
 from services.auth import imported_hashes, metrics
-from shared.errors import Unavailable
+from services.auth.places import too_many
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 128
 _WAIT_SECONDS = 3.0
-# Whoever is refused comes back within this time, not all in the same second.
-_RETRY_SECONDS = (1, 5)
 _OWN_SCHEME = "$argon2id$"
 
 T = TypeVar("T")
@@ -29,32 +24,14 @@ log = structlog.get_logger(__name__)
 class Passwords:
     """argon2id with the given cost; at most `slots` hashes are computed at once, in threads of their own.
 
-    Whoever has a password hashed for a request takes one of `slots` + `queue` places for the whole of it.
+    Whoever has a password hashed for a request takes one of the `places` for the whole of it.
     """
 
-    def __init__(self, *, memory_kib: int, time_cost: int, slots: int, queue: int) -> None:
+    def __init__(self, *, memory_kib: int, time_cost: int, slots: int) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1, type=Type.ID)
         self._slots = ThreadPoolExecutor(slots, "hashing")
-        self._places = threading.BoundedSemaphore(slots + queue)
-        metrics.hashing_places.set(slots + queue)
         # Checked when there is no account, so that an unknown email takes the time of a wrong password.
         self._nobody = self._hasher.hash("nobody")
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for somebody who signs in or up. Raises Unavailable at once when all are taken.
-
-        It is held while the database, Redis and users are asked, too: so a storm of sign-ins leaves threads for
-        refreshes and reads, whatever it is that makes them slow, and whoever is refused has cost nothing yet.
-        """
-        if not self._places.acquire(blocking=False):
-            raise _too_many()
-        metrics.hashing_under_way.inc()
-        try:
-            yield
-        finally:
-            metrics.hashing_under_way.dec()
-            self._places.release()
 
     def hash(self, password: str) -> str:
         """The hash of a new password. Raises Unavailable when it takes too long."""
@@ -91,9 +68,4 @@ class Passwords:
                 return turn.result(_WAIT_SECONDS)
         except TimeoutError as error:
             turn.cancel()
-            raise _too_many("no password was hashed in time") from error
-
-
-def _too_many(reason: str = "too many passwords are being hashed") -> Unavailable:
-    metrics.hashing_refused.inc()
-    return Unavailable(reason, seconds=random.randint(*_RETRY_SECONDS))  # noqa: S311
+            raise too_many("no password was hashed in time") from error

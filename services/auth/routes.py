@@ -67,7 +67,7 @@ def sign_up(form: SignUp, headers: dict[str, Any]) -> dict[str, Any]:
     button) and repeat the request with it when the reply was lost: the same account is answered, not AUTH_002.
     """
     accounts.refuse_personal_password(form)
-    with parts().passwords.place():
+    with parts().places.take(client_network()):
         return _sign_up(form, headers)
 
 
@@ -86,7 +86,7 @@ def sign_in(form: dict[str, Any]) -> dict[str, Any]:
 
     Unknown email and wrong password are one answer. A push token that another session had moves to this one.
     """
-    with parts().passwords.place():
+    with parts().places.take(client_network(), form["email"], form["notification_device_id"]):
         return _sign_in(form)
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import bcrypt
@@ -44,7 +43,7 @@ HASHES = {
 
 @pytest.fixture(scope="module")
 def passwords() -> Passwords:
-    return Passwords(memory_kib=8 * 1024, time_cost=1, slots=2, queue=2)
+    return Passwords(memory_kib=8 * 1024, time_cost=1, slots=2)
 
 
 class Busy:
@@ -64,7 +63,7 @@ class Busy:
 
 @pytest.fixture
 def busy() -> Iterator[tuple[Passwords, Busy]]:
-    passwords = Passwords(memory_kib=8 * 1024, time_cost=1, slots=2, queue=1)
+    passwords = Passwords(memory_kib=8 * 1024, time_cost=1, slots=2)
     hasher = Busy(passwords)
     yield passwords, hasher
     hasher.released.set()
@@ -228,51 +227,24 @@ def test_an_unknown_email_takes_the_work_of_a_wrong_password(
     assert costs == [["", "argon2id", "v=19", "m=8192,t=1,p=1"]] * 3
 
 
-def sign_in(passwords: Passwords) -> str:
-    with passwords.place():
-        return passwords.hash("mine")
-
-
-def test_past_slots_and_queue_a_sign_in_is_refused_at_once(busy: tuple[Passwords, Busy]) -> None:
+def test_no_more_are_hashed_at_once_than_there_are_slots(busy: tuple[Passwords, Busy]) -> None:
     passwords, hasher = busy
     with ThreadPoolExecutor(3) as threads:
-        turns = [threads.submit(sign_in, passwords) for _ in range(3)]
+        turns = [threads.submit(passwords.hash, "mine") for _ in range(3)]
         assert hasher.begun.acquire(timeout=20)
         assert hasher.begun.acquire(timeout=20)
-        eventually(lambda: free_places(passwords) == 0)
-        with pytest.raises(Unavailable) as refused:
-            sign_in(passwords)
-        assert 1 <= int(refused.value.headers["Retry-After"]) <= 5
-        # The third has a place and no slot.
+        eventually(lambda: passwords._slots._work_queue.qsize() == 1)
         assert not hasher.begun.acquire(blocking=False)
         hasher.released.set()
         assert [turn.result(20) for turn in turns] == ["hash of mine"] * 3
-    assert sign_in(passwords) == "hash of mine"
 
 
-def test_a_place_is_held_before_and_after_the_hash_too(passwords: Passwords) -> None:
-    with ExitStack() as others:
-        for _ in range(4):
-            others.enter_context(passwords.place())
-        with pytest.raises(Unavailable), passwords.place():
-            pass
-    assert free_places(passwords) == 4
-
-
-def test_who_waits_too_long_is_refused_and_gives_the_place_back(
-    busy: tuple[Passwords, Busy], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_too_long_is_refused(busy: tuple[Passwords, Busy], monkeypatch: pytest.MonkeyPatch) -> None:
     passwords, hasher = busy
     monkeypatch.setattr("services.auth.passwords._WAIT_SECONDS", 0.01)
     for _ in range(3):
         with pytest.raises(Unavailable, match="in time"):
-            sign_in(passwords)
-    assert free_places(passwords) == 3
+            passwords.hash("mine")
     hasher.released.set()
     monkeypatch.undo()
-    assert sign_in(passwords) == "hash of mine"
-
-
-def free_places(passwords: Passwords) -> int:
-    places: Any = passwords._places
-    return int(places._value)
+    assert passwords.hash("mine") == "hash of mine"
