@@ -141,6 +141,18 @@ def test_guesses_from_elsewhere_do_not_slow_the_owner_at_home(strict: Api) -> No
     assert home.sign_in(email).status == 200
 
 
+def test_an_attacker_in_the_same_network_slows_neither_a_known_device_nor_the_owner_elsewhere(strict: Api) -> None:
+    home, elsewhere = Place(strict), Place(strict)
+    device = Place(strict, home.address, new_push_token())
+    email = device.sign_up()
+    for _ in range(FREE):
+        home.guess(email)
+    retry_after(home.sign_in(email))
+    assert device.sign_in(email).status == 200
+    retry_after(home.sign_in(email))
+    assert elsewhere.sign_in(email).status == 200
+
+
 def test_during_an_attack_from_many_networks_a_known_network_gets_in(strict: Api) -> None:
     home = Place(strict)
     email = home.sign_up()
@@ -234,6 +246,15 @@ def test_one_network_that_tries_many_accounts_is_slowed_and_the_people_behind_it
     forgotten_meanwhile = (time.monotonic() - started) * PER_NETWORK / 60
     assert PER_NETWORK <= guesses <= PER_NETWORK + forgotten_meanwhile + 1
     assert carrier.sign_in(email).status == 200
+
+
+def test_while_a_network_waits_an_unknown_email_and_an_account_of_another_network_are_one_answer(strict: Api) -> None:
+    attacker, answers = Place(strict), []
+    for email in (new_email(), Place(strict).sign_up()):
+        eventually(lambda: attacker.guess(new_email()).status == 429)
+        answers.append(attacker.guess(email))
+    assert [retry_after(answer) <= 60 / PER_NETWORK for answer in answers] == [True, True]
+    assert answers[0].body == answers[1].body
 
 
 def test_an_ipv6_network_is_a_64(strict: Api) -> None:
