@@ -63,8 +63,8 @@ _FREE_PUSH_TOKEN = Statement(
     .where(SessionRow.notification_device_id == bindparam("push_token"), SessionRow.ended_at.is_(None))
     .values(notification_device_id=None, push_token_hash=None)
 )
-_TELL_PREVIOUS_END = Statement(
-    update(SessionRow)
+_UNTOLD = (
+    select(SessionRow.id)
     .where(
         SessionRow.account_id == bindparam("person"),
         SessionRow.ended_at.is_not(None),
@@ -72,6 +72,12 @@ _TELL_PREVIOUS_END = Statement(
         SessionRow.push_token_hash.is_not_distinct_from(bindparam("known_hash")),
         SessionRow.push_token_hash.is_not(None) | (SessionRow.device_type == bindparam("type")),
     )
+    # Whoever came too late to end one may hold it, and wait for a session that this sign-in holds.
+    .with_for_update(key_share=True, skip_locked=True)
+)
+_TELL_PREVIOUS_END = Statement(
+    update(SessionRow)
+    .where(SessionRow.id.in_(_UNTOLD))
     .values(end_told_at=func.now())
     .returning(SessionRow.ended_at, SessionRow.end_reason)
 )

@@ -62,8 +62,8 @@ def open_session(session: Session, account_id: int, device: Device, settings: Se
     surplus = [session_id for (session_id,) in _SURPLUS.run(session, {"person": account_id, "kept": kept})]
     take_push_token(session, device.notification_device_id, surplus)
     ended = _end(session, _END_SURPLUS, "limit", surplus=surplus) if surplus else ()
-    # What expired a moment ago is told now, and not when the clean-up has come by. These are taken in no order: that
-    # is right only because no other session is waited for afterwards.
+    # What expired a moment ago is told now, and not when the clean-up has come by. From here on sessions are taken in
+    # no order, which is right because nobody is waited for.
     _expire(session, _EXPIRE, person=account_id)
     previous_end = tell_previous_end(session, account_id, device)
     values = {

@@ -82,6 +82,17 @@ def test_people_who_sign_in_with_each_others_push_tokens_do_not_deadlock(
                 one.result()
 
 
+def test_a_sign_in_waits_for_no_session_that_has_ended_and_the_next_one_tells_of_it(
+    stack: Stack, new_phone: Callable[[], Phone], auth_sql: Connection
+) -> None:
+    phone = new_phone().sign_up()
+    phone.log_out()
+    with connect(stack.database_url("auth")) as holder:
+        holder.execute(HOLD_SESSION, (session_of(phone, auth_sql),))
+        assert "previous_session_end" not in phone.api.post("/v1/auth/login", phone.credentials).data
+    assert phone.api.post("/v1/auth/login", phone.credentials).data["previous_session_end"]["reason"] == "logout"
+
+
 def log_out_everywhere(phone: Phone, _push: ServiceClient, _push_tokens: list[str]) -> None:
     assert phone.log_out("all").status == 200
 
