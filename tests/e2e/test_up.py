@@ -137,10 +137,10 @@ def test_a_stop_during_the_start_leaves_nothing_behind(fresh: Launcher) -> None:
 
 
 def test_a_process_that_cannot_start_shows_its_log_and_ends_the_rest(tmp_path: Path) -> None:
-    launcher = Launcher(tmp_path / "data", Ports.free(), WEB_CONCURRENCY="many")
+    launcher = Launcher(tmp_path / "data", Ports.free(), TRUSTED_HOPS="many")
     output = launcher.refuse()
     assert "ended with exit code 1 while starting." in output
-    assert "invalid literal for int() with base 10: 'many'" in output
+    assert "TRUSTED_HOPS must be a whole number" in output
     assert obstacle(launcher.ports.postgres) is None
 
 
