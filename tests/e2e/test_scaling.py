@@ -116,6 +116,30 @@ def test_a_replacement_that_does_not_start_is_removed_and_the_old_one_serves_on(
     assert len(project.containers("users")) == len(old)
 
 
+def test_a_replacement_for_which_there_is_no_port_is_removed_and_the_old_one_serves_on(
+    project: ComposeProject, crowd: Crowd
+) -> None:
+    [old] = project.containers("gateway")
+    before = len(crowd.done)
+    refused = project.script("rolling-restart", "gateway")
+    assert refused.returncode == 1
+    assert "It was removed; the others serve on." in refused.stderr
+    assert [container["Id"] for container in project.containers("gateway")] == [old["Id"]]
+    crowd.wait_for(100)
+    assert crowd.failures(since=before) == []
+
+
+def test_a_stopped_container_that_comes_back_is_not_taken_for_a_replacement(project: ComposeProject) -> None:
+    scale(project, "users", 2)
+    old = {container["Id"] for container in project.containers("users")}
+    docker("stop", min(old))
+    refused = project.script("rolling-restart", "users")
+    assert refused.returncode == 1
+    assert "There is no new container of users" in refused.stderr
+    assert {container["Id"] for container in project.containers("users")} == old
+    scale(project, "users", 1)
+
+
 def test_a_container_that_is_broken_is_replaced_like_any_other(project: ComposeProject, crowd: Crowd) -> None:
     (old,) = project.containers("users")
     docker("network", "disconnect", f"{project.name}_inside", old["Id"])
